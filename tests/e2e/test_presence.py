@@ -26,7 +26,8 @@ NAME = "probed-arm"
 def robot_address(word: str) -> None:
     for address in (ROBOT, ELSEWHERE):
         subprocess.run(
-            ["ip", "-n", OUTSIDE[1].namespace, "address", word, f"{address}/{NETWORK.prefixlen}", "dev", "eth0"], check=True
+            ["ip", "-n", OUTSIDE[1].namespace, "address", word, f"{address}/{NETWORK.prefixlen}", "dev", "eth0"],
+            check=True,
         )
 
 

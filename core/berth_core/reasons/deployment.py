@@ -4,8 +4,8 @@ from typing import Final
 
 from berth_core import overrides
 from berth_core.leases.availability import AVAILABLE, BEGUN, CLEANING, QUARANTINED
-from berth_core.resources.workspacedeployment import MAINTENANCE
 from berth_core.reasons.table import WAIT, Conditions, Reason
+from berth_core.resources.workspacedeployment import MAINTENANCE
 
 ONLINE: Final = "Online"
 REACHABLE: Final = "Reachable"

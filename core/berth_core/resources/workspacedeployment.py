@@ -43,7 +43,9 @@ class MachineNetwork(Model):
     """Place of a machine in the network."""
 
     addresses: list[Word] = Field(
-        default_factory=list, description="Networks of the machine in CIDR notation, its own address first.", max_length=16
+        default_factory=list,
+        description="Networks of the machine in CIDR notation, its own address first.",
+        max_length=16,
     )
 
 
@@ -59,7 +61,7 @@ class HttpHealth(Model):
     port: int = Field(description="Port of the machine.", ge=1, le=65535)
     path: str = Field(
         "/",
-        description="Path, perhaps with a query. An answer with a status from 200 to 399 counts; no redirect is followed.",
+        description="Path, perhaps with a query. A status from 200 to 399 counts; no redirect is followed.",
         pattern="^/[!-~]*$",
         max_length=1024,
     )
@@ -69,8 +71,12 @@ class HttpHealth(Model):
 class Health(Model):
     """Proof that the machine answers at its address."""
 
-    tcp: int | None = Field(None, description="Port that accepts connections while the machine is well.", ge=1, le=65535)
-    http: HttpHealth | None = Field(None, description="Request that the machine answers while it is well; not with `tcp`.")
+    tcp: int | None = Field(
+        None, description="Port that accepts connections while the machine is well.", ge=1, le=65535
+    )
+    http: HttpHealth | None = Field(
+        None, description="Request that the machine answers while it is well; not with `tcp`."
+    )
     host: str | None = Field(
         None,
         description="Address that is asked; absent for the first address of `machine.network.addresses`.",
@@ -119,9 +125,7 @@ class WorkspaceDeploymentSpec(Model):
         " berth.dev/heartbeat=true, renewed every 60 seconds at least (sooner where its leaseDurationSeconds says"
         " so).",
     )
-    health: Health | None = Field(
-        None, description="Probe of the machine's address by the operator; absent for none."
-    )
+    health: Health | None = Field(None, description="Probe of the machine's address by the operator; absent for none.")
     maintenance: Maintenance | None = Field(
         None,
         description="Only owners get new instances (`berth deployment maintain`); running ones go on. Absent for none.",

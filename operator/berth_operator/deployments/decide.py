@@ -16,7 +16,8 @@ from berth_operator.deployments.online import Beat
 from berth_operator.deployments.online import online as heartbeat_online
 from berth_operator.enforcement.decide import Verdict
 from berth_operator.instances.hooks.decide import not_cleaning
-from berth_operator.presence.decide import Presence, Verdict as Reach, reachable
+from berth_operator.presence.decide import Presence, reachable
+from berth_operator.presence.decide import Verdict as Reach
 from berth_operator.presence.view import REACHABLE
 
 NODE_LOST: Final = "NodeLost"

@@ -13,7 +13,8 @@ POLICY_ENFORCED = Gauge(
 POLICY_ENFORCED.set(-1)
 POLICY_PROBED = Gauge("berth_operator_network_policy_probed_seconds", "Unix time of the last probe of that.")
 MACHINES_OFFLINE = Gauge(
-    "berth_operator_machines_offline", "Deployments whose condition Online is False; 0 where this replica does not lead."
+    "berth_operator_machines_offline",
+    "Deployments whose condition Online is False; 0 where this replica does not lead.",
 )
 RECONCILE_SECONDS = Histogram("berth_operator_reconcile_seconds", "Length of one pass.", ["sort"])
 RECONCILE_FAILURES = Counter("berth_operator_reconcile_failures_total", "Passes that failed.", ["sort"])

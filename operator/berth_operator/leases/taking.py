@@ -31,9 +31,7 @@ class SlotsSeen(TermState):
         self.since.clear()
 
 
-async def take_lease(
-    world: World, wd: WorkspaceDeployment, *, instance: str, user: str, owner: bool = False
-) -> Lease:
+async def take_lease(world: World, wd: WorkspaceDeployment, *, instance: str, user: str, owner: bool = False) -> Lease:
     """Take the lease of a deployment, as it was seen, for an instance (public id). Safe to repeat.
 
     An ``owner`` gets it under maintenance too.
@@ -55,7 +53,9 @@ async def take_lease(
 
     namespace, places, quota = wd.metadata.namespace, _places(world), _quota(world, wd.metadata.namespace, wd.spec.type)
     async with Claimant(world.client, places, instance=instance, user=user, undo=leave) as claimant:
-        return await claimant.take(quota, namespace, wd.metadata.name, now=world.now(), after=wd.status.epoch, owner=owner)
+        return await claimant.take(
+            quota, namespace, wd.metadata.name, now=world.now(), after=wd.status.epoch, owner=owner
+        )
 
 
 async def beyond_quota(world: World, wd: WorkspaceDeployment) -> str:

@@ -80,7 +80,9 @@ def reachable(presence: Presence | None, present: Condition | None, generation: 
     if presence.tally.reachable is None:
         if known is not None and known.reason in (ANSWERS, NO_ANSWER):
             return known
-        return Verdict("Unknown", AWAITED, f"{target} has not answered yet: switch the machine on, or correct spec.health")
+        return Verdict(
+            "Unknown", AWAITED, f"{target} has not answered yet: switch the machine on, or correct spec.health"
+        )
     if known is not None and known.reason == NO_ANSWER and present is not None:
         if present.observed_generation == generation:
             return known

@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import os
 import re
 import ssl
 from typing import Final
@@ -29,10 +30,13 @@ async def ask(target: Target, seconds: float) -> Outcome | None:
         if loop.time() - began > seconds + STALLED_SECONDS:
             return None
         return Outcome(answered=False, why=f"nothing came within {seconds:g} s")
-    except OSError as error:  # ssl.SSLError too
+    except ssl.SSLError as error:
+        return Outcome(answered=False, why=f"TLS failed: {error.reason or type(error).__name__}"[:200])
+    except OSError as error:
         if error.errno in _OWN_LACK:
             return None
-        return Outcome(answered=False, why=(error.strerror or type(error).__name__).lower()[:200])
+        # asyncio's own words have the address in them, which the message has already.
+        return Outcome(answered=False, why=os.strerror(error.errno).lower() if error.errno else type(error).__name__)
     except ValueError:  # a line without an end
         return Outcome(answered=False, why="the answer is no HTTP")
 

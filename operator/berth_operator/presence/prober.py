@@ -41,7 +41,7 @@ class _Machine:
     key: _Key
     health: Health
     target: Target
-    tally: Tally = Tally()
+    tally: Tally = field(default_factory=Tally)
     timer: asyncio.TimerHandle | None = None
     attempt: asyncio.Future[Outcome | None] | None = None
     stopped: bool = False

@@ -142,7 +142,9 @@ async def test_a_maintenance_is_begun_changed_and_ended(client: Client, namespac
     assert told is not None
     assert (told.reason, told.until) == ("new gripper", "2200-01-01T17:00:00Z")
     assert berth(*words, "--reason", "calibration", "--until", "4h").code == 0
-    assert berth(*words, "--reason", "calibration").out.startswith("misty-1 is under maintenance until its owner ends it")
+    assert berth(*words, "--reason", "calibration").out.startswith(
+        "misty-1 is under maintenance until its owner ends it"
+    )
     told = (await read(client, where)).spec.maintenance
     assert told is not None
     assert (told.reason, told.until) == ("calibration", None), "no end of an earlier one stays"
@@ -152,7 +154,8 @@ async def test_a_maintenance_is_begun_changed_and_ended(client: Client, namespac
 
 
 @pytest.mark.parametrize(
-    "words", [(), ("--end", "--reason", "x"), ("--until", "4h"), ("--reason", "x", "--until", "soon"), ("--reason", " ")]
+    "words",
+    [(), ("--end", "--reason", "x"), ("--until", "4h"), ("--reason", "x", "--until", "soon"), ("--reason", " ")],
 )
 async def test_a_maintenance_needs_a_reason_and_an_end_that_comes(
     client: Client, namespaces: Namespaces, berth: Run, words: tuple[str, ...]

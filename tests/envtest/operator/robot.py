@@ -1,8 +1,7 @@
-"""A machine at an address of its own, which listens or not. The operator refuses loopback, so it is of another range."""
+"""A machine at an address of its own, which listens or not. The operator refuses loopback."""
 
 import asyncio
 import secrets
-import subprocess
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -23,6 +22,14 @@ class Robot:
     status: int = 200
     connected: list[float] = field(default_factory=list)
     _server: asyncio.Server | None = None
+    _news: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def hears(self, times: int, seconds: float) -> None:
+        """Wait until somebody has connected so often; TimeoutError after so many seconds."""
+        async with asyncio.timeout(seconds):
+            while len(self.connected) < times:
+                self._news.clear()
+                await self._news.wait()
 
     async def switch_on(self) -> None:
         self._server = await asyncio.start_server(self._serve, self.host, self.port)
@@ -37,6 +44,7 @@ class Robot:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connected.append(time.monotonic())
+        self._news.set()
         if await reader.readline():
             writer.write(f"HTTP/1.1 {self.status} Status\r\n\r\n".encode())
         writer.close()
@@ -46,11 +54,16 @@ class Robot:
 async def robot() -> AsyncIterator[Robot]:
     """A machine that is switched on."""
     host = f"198.18.{128 + secrets.randbelow(128)}.{1 + secrets.randbelow(254)}"
-    subprocess.run(["ip", "addr", "add", f"{host}/32", "dev", "lo"], check=True)
+    await _address("add", host)
     made = Robot(host, free_port())
     try:
         await made.switch_on()
         yield made
     finally:
         await made.switch_off()
-        subprocess.run(["ip", "addr", "del", f"{host}/32", "dev", "lo"], check=True)
+        await _address("del", host)
+
+
+async def _address(word: str, host: str) -> None:
+    process = await asyncio.create_subprocess_exec("ip", "addr", word, f"{host}/32", "dev", "lo")
+    assert await process.wait() == 0

@@ -92,9 +92,7 @@ async def test_an_unhealthy_answer_is_none(lab: Lab, operators: Operators, arm: 
     await online(lab, "one", "Answers")
 
 
-async def test_a_free_machine_is_probed_and_a_leased_one_left_alone(
-    lab: Lab, operators: Operators, arm: Robot
-) -> None:
+async def test_a_free_machine_is_probed_and_a_leased_one_left_alone(lab: Lab, operators: Operators, arm: Robot) -> None:
     operators.start(**MACHINES)
     await lab.type()
     await deployment(lab, "one", arm)
@@ -110,9 +108,7 @@ async def test_a_free_machine_is_probed_and_a_leased_one_left_alone(
     assert condition(held, "Reachable") == "Answers", "what nobody asked stays as it was"
     await lab.client.patch(INSTANCES, lab.namespace, instance, {"spec": {"terminate": True}})
     await lab.until(DEPLOYMENTS, "one", lambda o: condition(o, "Available") == "Free")
-    async with asyncio.timeout(5):
-        while len(arm.connected) == before:
-            await asyncio.sleep(0.05)
+    await arm.hears(before + 1, 5)
 
 
 async def test_a_holder_is_told_of_a_machine_that_stops_and_keeps_the_lease(
@@ -156,10 +152,7 @@ async def test_nobody_has_the_operator_connect_to_what_is_no_machine(
         told = await online(lab, name, "AddressForbidden")
         assert (condition(told, "Available"), condition(told, "Reachable", "status")) == ("Offline", "Unknown")
         assert "is not probed, since" in (condition(told, "Available", "message") or "")
-    seen = len(arm.connected)
-    async with asyncio.timeout(10):
-        while len(arm.connected) < seen + 3:  # others are probed in this time
-            await asyncio.sleep(0.1)
+    await arm.hears(len(arm.connected) + 3, 10)  # others are probed in this time
     assert other.connected == []
     await other.switch_off()
 

@@ -40,7 +40,11 @@ def deployment(
         (deployment(conditions={"Online": True, "Quarantined": False, "IdConflict": False}), "Free", "now"),
         (deployment(conditions={"Online": False}), "Offline", "because of Online"),
         (deployment(conditions={"IdConflict": True, "Online": False}), "IdConflict", "because of IdConflict"),
-        (deployment({"maintenance": REPAIR}, conditions={"Online": False}), "Maintenance", "until 2026-06-01T00:00:00Z: new"),
+        (
+            deployment({"maintenance": REPAIR}, conditions={"Online": False}),
+            "Maintenance",
+            "until 2026-06-01T00:00:00Z: new",
+        ),
         (deployment({"maintenance": {"reason": "new"}}), "Maintenance", "until its owner ends it: new"),
         (deployment({"maintenance": REPAIR, "lockout": True}), "Lockout", "lockout"),
         (deployment({"maintenance": REPAIR}, lease=True), "Leased", "alice"),
@@ -75,7 +79,10 @@ def test_the_first_reason_speaks(seen: WorkspaceDeployment, reason: str, words: 
 def test_a_maintenance_does_not_stop_owners_and_everything_else_does(
     spec: dict[str, Any], conditions: dict[str, bool], reason: str
 ) -> None:
-    assert availability(deployment({"maintenance": REPAIR} | spec, conditions=conditions), now=NOW, owner=True).reason == reason
+    assert (
+        availability(deployment({"maintenance": REPAIR} | spec, conditions=conditions), now=NOW, owner=True).reason
+        == reason
+    )
 
 
 def test_the_end_of_a_maintenance_is_for_the_operator_to_see_and_counts_for_that_spec_only() -> None:

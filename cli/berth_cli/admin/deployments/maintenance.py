@@ -51,7 +51,9 @@ def end_of(text: str, now: datetime) -> datetime:
         try:
             until = datetime.fromisoformat(text)
         except ValueError as error:
-            raise CliError(f"--until takes a time such as 2026-12-01T17:00:00Z, or a length such as 4h: not {text}", USAGE) from error
+            raise CliError(
+                f"--until takes a time such as 2026-12-01T17:00:00Z, or a length such as 4h: not {text}", USAGE
+            ) from error
     if until.tzinfo is None:
         raise CliError(f"--until needs a zone, such as {text}Z for UTC", USAGE)
     if until <= now:

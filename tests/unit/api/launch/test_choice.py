@@ -124,4 +124,6 @@ def test_under_maintenance_owners_have_a_choice_and_others_none() -> None:
     choice = Choice(candidates, lambda d: d.is_dissolved, everyone, no_queue, owned=everyone)
     assert names(choice.free) == ["repaired"]
     assert names(choose(candidates, everyone, no_queue).free) == []
-    assert Choice([candidates[1]], lambda d: d.is_dissolved, everyone, no_queue, owned=everyone).refusal is Refusal.OFFLINE
+    assert (
+        Choice([candidates[1]], lambda d: d.is_dissolved, everyone, no_queue, owned=everyone).refusal is Refusal.OFFLINE
+    )

@@ -7,7 +7,6 @@ from berth_core.kube.model import timestamp
 from berth_core.resources import WorkspaceDeployment
 from berth_core.resources.workspacedeployment import Health
 from berth_operator.deployments.decide import ObservedDeployment, deployment_status, maintenance_left, type_status
-
 from berth_operator.presence.decide import Presence, Tally
 from berth_operator.presence.target import Problem, Target
 
