@@ -42,6 +42,8 @@ PLAIN: dict[str, st.SearchStrategy[Any]] = {
     "runtimeClassName": st.nothing(),
     "heartbeat": st.sampled_from(("none", "node")),
     "dissolved": st.nothing(),
+    "health": st.nothing(),
+    "maintenance": st.nothing(),
     "hooks": st.nothing(),
     "limits.spec": st.fixed_dictionaries(
         {}, optional={"maxPerUser": st.integers(2, 9), "startTimeout": st.integers(3000, 9000)}

@@ -144,7 +144,7 @@ async def test_nobody_has_the_operator_connect_to_what_is_no_machine(
     await deployment(lab, "fine", arm)
     for name, host in (
         ("loopback", "127.0.0.1"),
-        ("mapped", "::ffff:127.0.0.1"),
+        ("inside", "2002:7f00:1::1"),
         ("metadata", "169.254.169.254"),
         ("outside", "198.18.0.9"),
     ):

@@ -111,7 +111,7 @@ def test_a_quarantine_for_another_reason_stays() -> None:
     assert found["Available"] == ("False", "Quarantined")
 
 
-PROBE = {"health": {"tcp": 30002, "host": "192.168.7.40"}}
+PROBE: dict[str, Any] = {"health": {"tcp": 30002, "host": "192.168.7.40"}}
 TARGET = Target("192.168.7.40", 30002)
 LEASE: dict[str, Any] = {"lease": {"instance": "x", "user": "eve", "claimedAt": timestamp(NOW)}, "epoch": 1}
 
