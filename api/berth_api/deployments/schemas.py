@@ -78,7 +78,8 @@ class DeploymentDetail(DeploymentInfo, _Identified):
 
 def _heartbeat(deployment: Deployment) -> str | None:
     """Since when the machine has been as ``online`` says; None where nothing watches it."""
-    if deployment.resource.spec.heartbeat == "none":
+    spec = deployment.resource.spec
+    if spec.heartbeat == "none" and spec.health is None:
         return None
     online = find(deployment.resource.status.conditions, ONLINE)
     return online.last_transition_time if online is not None else None

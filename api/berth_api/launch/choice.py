@@ -26,7 +26,7 @@ class Choice:
     """A newcomer's choice among candidates. Each part is computed on demand: most requests need only ``free``.
 
     ``gone`` tells whether a candidate was dissolved, ``permitted`` whether the caller may use it, ``length`` how many
-    wait for it, ``owned`` whether the caller is its owner, whom no maintenance stops.
+    wait for it. ``owned`` tells whether the caller is its owner, whom no maintenance stops.
     """
 
     candidates: Sequence[Deployment]

@@ -1,4 +1,4 @@
-"""What the holder of a machine is told when it stops answering. Pure."""
+"""Texts and conditions for the holder of a machine that stops answering. Pure."""
 
 from typing import Final
 

@@ -191,7 +191,7 @@ async def test_under_maintenance_owners_alone_get_one_and_others_are_told_why_an
     listed = (await bob.get("/deployments", params={"info": "1", "types": kind})).json()["info"][deployment]
     assert listed["maintenance"] == repair
     mine = await alice.post(f"/new/{deployment}")
-    assert mine.status_code == 200, "whoever waits and is no owner does not block one"
+    assert mine.status_code == 200, "a waiter who is no owner does not block one"
     other = await world.deployment(kind, maintenance=repair)
     assert (await alice.post(f"/new/{other}")).status_code == 503
     assert (await root.post(f"/new/{other}")).status_code == 200

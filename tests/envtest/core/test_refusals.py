@@ -111,7 +111,11 @@ REFUSED: list[tuple[type[Resource], dict[str, Any], str]] = [
     (WorkspaceDeployment, {"health": {"tcp": 1, "host": "robot.lab"}}, r"spec.health.host is an address"),
     (WorkspaceDeployment, {"health": {"tcp": 1, "host": "::ffff:127.0.0.1"}}, r"spec.health.host is an address"),
     (WorkspaceDeployment, {"health": {"http": {"port": 1, "path": "ok"}}}, r"health.http.path in body should match"),
-    (WorkspaceDeployment, {"health": {"http": {"port": 1, "path": "/a\r\nHost: b"}}}, r"health.http.path in body should"),
+    (
+        WorkspaceDeployment,
+        {"health": {"http": {"port": 1, "path": "/a\r\nHost: b"}}},
+        r"health.http.path in body should",
+    ),
     (WorkspaceDeployment, {"maintenance": {"reason": ""}}, r"maintenance.reason in body should be at least 1 chars"),
     (WorkspaceDeployment, {"maintenance": {"until": "2026-12-01T17:00:00Z"}}, r"maintenance.reason: Required value"),
     (WorkspaceDeployment, {"type": None}, r"spec.type: Required value"),

@@ -105,7 +105,7 @@ async def test_a_free_machine_is_probed_and_a_leased_one_left_alone(lab: Lab, op
     await arm.switch_on()
     held = await lab.kept(DEPLOYMENTS, "one")
     assert len(arm.connected) == before
-    assert condition(held, "Reachable") == "Answers", "what nobody asked stays as it was"
+    assert condition(held, "Reachable") == "Answers", "a verdict stays while nobody asks"
     await lab.client.patch(INSTANCES, lab.namespace, instance, {"spec": {"terminate": True}})
     await lab.until(DEPLOYMENTS, "one", lambda o: condition(o, "Available") == "Free")
     await arm.hears(before + 1, 5)

@@ -28,7 +28,7 @@ def tallies(outcomes: Sequence[Outcome | None], failures: int) -> list[Tally]:
 
 
 def verdicts(outcomes: Sequence[Outcome | None], failures: int, present: Condition | None = None) -> list[Verdict]:
-    """What the status says after each outcome, each time by what it said before."""
+    """Verdicts after each outcome, each by the status before it."""
     told = []
     for tally in tallies(outcomes, failures):
         verdict = reachable(Presence(Health(tcp=30002, failures=failures), TARGET, tally), present, 1)

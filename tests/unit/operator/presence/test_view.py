@@ -1,4 +1,4 @@
-"""What a holder is told of a machine that stops answering."""
+"""A holder is told of a machine that stops answering."""
 
 from berth_core.kube.conditions import condition
 from berth_operator.presence.view import machine_reachable, notice
