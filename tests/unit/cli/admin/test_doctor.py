@@ -427,8 +427,9 @@ NOT_JUDGED = {
     "has(self.branch) || has(self.commit)",
     "!has(self.cancel) || !has(self.attempt) || self.cancel <= self.attempt",
     "isCIDR(self.spec.source)",
+    "has(self.tcp) != has(self.http)",
 }
-"""Rules on what is made that are as old as their kinds, so that no older object breaks them."""
+"""Rules on what is made that are as old as their kinds or fields, so that no older object breaks them."""
 
 
 def test_rules_on_what_is_made_are_judged_or_as_old_as_their_kinds() -> None:
