@@ -220,6 +220,7 @@ RULES: Final[dict[str, Predicate]] = {
     "!has(oldSelf.status) || !has(oldSelf.status.attempts) || (has(self.status) && has(self.status.attempts) &&"
     " self.status.attempts >= oldSelf.status.attempts)": _never_less("status.attempts"),
     "isCIDR(self.spec.source)": lambda new, _: _is_cidr(new["spec"]["source"]),
+    "has(self.tcp) != has(self.http)": _one_of("tcp", "http"),
     "isIP(self)": lambda new, _: _is_ip(new),
     "!has(oldSelf.status) || has(self.status)": _status_stays,
     "has(self.workspaceType) != has(self.deployments)": _one_of("workspaceType", "deployments"),
