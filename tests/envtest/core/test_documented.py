@@ -1,6 +1,7 @@
-"""The manifests of docs/how-to/hooks.md, as a lab's administrator would apply them."""
+"""The manifests of docs/how-to/hooks.md and presence.md, as a lab's administrator would apply them."""
 
 import re
+import textwrap
 import time
 
 import pytest
@@ -8,6 +9,7 @@ import yaml
 
 from berth_core.kube.client import Client
 from berth_core.kube.types import Kind
+from berth_core.names import API_VERSION
 from berth_core.resources import WorkspaceDeployment, WorkspaceType
 from berth_dev.envtest.apiserver import ApiServer
 from berth_dev.errors import ClusterError
@@ -43,3 +45,13 @@ async def test_what_is_documented_about_hooks_and_heartbeats_works(
     assert lease["spec"]["renewTime"] == yaml.safe_load(RENEWED)["spec"]["renewTime"]
     with pytest.raises(ClusterError, match="cannot list"):
         apiserver.kubectl(machine, "get", "leases", "-n", namespace)
+
+
+async def test_what_is_documented_about_presence_is_taken(apiserver: ApiServer, client: Client, namespace: str) -> None:
+    page = (REPOSITORY / "docs/how-to/presence.md").read_text(encoding="utf-8")
+    (fragment,) = re.findall(r"^ +```yaml\n(.*?)^ +```$", page, re.DOTALL | re.MULTILINE)
+    head = f"apiVersion: {API_VERSION}\nkind: WorkspaceDeployment\nmetadata: {{name: arm-8}}\n"
+    apiserver.kubectl("apply", "--validate=strict", "-n", namespace, "-f", "-", stdin=head + textwrap.dedent(fragment))
+    wd = WorkspaceDeployment.parse(await client.get(WorkspaceDeployment.api(), namespace, "arm-8"))
+    assert wd.spec.health is not None
+    assert (wd.spec.health.tcp, wd.spec.health.every, wd.spec.health.failures) == (30002, 30, 3)

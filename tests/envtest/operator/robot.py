@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -20,14 +20,22 @@ class Robot:
     host: str
     port: int
     status: int = 200
+    mute: bool = False
+    """It accepts connections and says nothing."""
+    closed: list[float] = field(default_factory=list)
+    """Moments at which the other side ended connections of a mute one."""
     connected: list[float] = field(default_factory=list)
     _server: asyncio.Server | None = None
     _news: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def hears(self, times: int, seconds: float) -> None:
         """Wait until somebody has connected so often; TimeoutError after so many seconds."""
+        await self.until(lambda: len(self.connected) >= times, seconds)
+
+    async def until(self, holds: Callable[[], bool], seconds: float) -> None:
+        """Wait until something holds of its connections; TimeoutError after so many seconds."""
         async with asyncio.timeout(seconds):
-            while len(self.connected) < times:
+            while not holds():
                 self._news.clear()
                 await self._news.wait()
 
@@ -45,7 +53,11 @@ class Robot:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connected.append(time.monotonic())
         self._news.set()
-        if await reader.readline():
+        if self.mute:
+            await reader.read()
+            self.closed.append(time.monotonic())
+            self._news.set()
+        elif await reader.readline():
             writer.write(f"HTTP/1.1 {self.status} Status\r\n\r\n".encode())
         writer.close()
 

@@ -111,6 +111,22 @@ async def test_a_free_machine_is_probed_and_a_leased_one_left_alone(lab: Lab, op
     await arm.hears(before + 1, 5)
 
 
+@pytest.mark.alone
+async def test_a_probe_that_is_under_way_ends_when_a_lease_is_taken(lab: Lab, operators: Operators, arm: Robot) -> None:
+    """Its controller accepts one client: the holder's must be that."""
+    operators.start(**MACHINES)
+    await lab.type()
+    await deployment(lab, "one", arm, health={"http": {"port": arm.port}, "every": 3, "failures": 100})
+    arm.mute = True
+    await arm.hears(len(arm.connected) + 1, 10)
+    probed = arm.connected[-1]
+    await lab.claimed("one")
+    await arm.until(lambda: bool(arm.closed), 5)
+    took = arm.closed[0] - probed
+    print(f"the probe ended {took:.2f} s after it began")  # noqa: T201 (the figure)
+    assert took < 2, "else it takes 3 s"
+
+
 async def test_a_holder_is_told_of_a_machine_that_stops_and_keeps_the_lease(
     lab: Lab, operators: Operators, arm: Robot, puppets: Puppets
 ) -> None:
