@@ -5,6 +5,7 @@ Everything here is pure: no I/O, no clock. docs/explanation/firewall.md says wha
 
 from berth_core.firewall import special
 from berth_core.firewall.cidrs import IPBlock, accepted_set, ip_blocks
+from berth_core.firewall.endpoints import NO_MACHINES, Endpoints, Machines, PortRange
 from berth_core.firewall.model import Action, Network, Rule, lies_in, parse_action, parse_network, parse_source
 from berth_core.firewall.networkpolicy import (
     Egress,
@@ -17,12 +18,16 @@ from berth_core.firewall.networkpolicy import (
 from berth_core.firewall.ruleset import Ports, Tunnel, closed_ruleset, compile_ruleset, digest_of, ruleset_body, stamp
 
 __all__ = [
+    "NO_MACHINES",
     "Action",
     "Egress",
+    "Endpoints",
     "IPBlock",
+    "Machines",
     "Network",
     "OperatorPods",
     "PolicyRequest",
+    "PortRange",
     "Ports",
     "Rule",
     "Sources",

@@ -9,7 +9,9 @@ How packets are judged (docs/explanation/firewall.md has the reasons):
   no known connection and opens none is left from one that was cut: it must not start a new entry, which
   would turn the forbidden peer's packets into "replies". No connection of the workspace reaches metadata services and
   link-local addresses, nor IPv6 addresses that have these inside, whether or not the cluster enforces its
-  NetworkPolicy yet; neighbour discovery and resolvers are excepted.
+  NetworkPolicy yet; neighbour discovery and resolvers are excepted. The same holds for the networks of machines, in
+  which a lease reaches the endpoints of its own machine only (ADR 0049). Once the lease has ended, connections that
+  stand there go on until the pod ends, and no new one begins.
 - the VPN's tunnel, where there is one: packets from it come from clients that the VPN has admitted, and reach
   everything but the agent's port. (The packets that carry the tunnel are judged as all others.)
 - packets without a match are dropped silently, and nothing is forwarded.
@@ -27,6 +29,7 @@ from typing import Final
 
 from berth_core import names
 from berth_core.firewall import special
+from berth_core.firewall.endpoints import NO_MACHINES, Machines, port_matches
 from berth_core.firewall.model import Action, Network, Rule
 from berth_core.firewall.verdicts import Verdict, verdicts
 
@@ -63,18 +66,20 @@ def compile_ruleset(
     generation: int,
     ports: Ports = Ports(),
     operator_sources: Sequence[Network] = (),
+    machines: Machines = NO_MACHINES,
 ) -> str:
     """Return the text for ``nft -f`` that enforces the rules: the first match decides, everything else is dropped.
 
     A SYN to the ssh port from ``operator_sources`` that no rule matches is answered with ICMP "administratively
     prohibited" (EHOSTUNREACH for IPv4, EACCES for IPv6): the operator learns that packets arrive without getting in.
     """
-    return stamp(ruleset_body(rules, ports=ports, operator_sources=operator_sources), epoch, generation)
+    body = ruleset_body(rules, ports=ports, operator_sources=operator_sources, machines=machines)
+    return stamp(body, epoch, generation)
 
 
-def closed_ruleset(epoch: int, *, ports: Ports = Ports()) -> str:
+def closed_ruleset(epoch: int, *, ports: Ports = Ports(), machines: Machines = NO_MACHINES) -> str:
     """Generation 0, in force before the first push. Nobody gets in, and no path check is answered."""
-    return compile_ruleset((), epoch=epoch, generation=0, ports=ports)
+    return compile_ruleset((), epoch=epoch, generation=0, ports=ports, machines=machines)
 
 
 def stamp(body: str, epoch: int, generation: int) -> str:
@@ -94,6 +99,7 @@ def ruleset_body(
     ports: Ports = Ports(),
     operator_sources: Sequence[Network] = (),
     tunnel: Tunnel | None = None,
+    machines: Machines = NO_MACHINES,
     ended: bool = False,
 ) -> str:
     """Return the transaction without its comment, for ``digest_of`` and ``stamp``.
@@ -105,7 +111,7 @@ def ruleset_body(
     chains = [
         _input(ports, tunnel),
         _chain("forward", ["type filter hook forward priority filter; policy drop;"]),
-        _output(ports, tunnel),
+        _output(ports, tunnel, _to_machines(machines, ended=ended)),
         _chain("sources", [*_by_source(judged, "{family} saddr", "goto refuse"),
                            *(["meta l4proto tcp ct state established reject with tcp reset"] if ended else [])]),
         _chain("peers", [*_by_source(judged, "ct original {family} saddr", "goto answer"),
@@ -155,7 +161,18 @@ def _to_tunnel(tunnel: Tunnel | None) -> list[str]:
     return [f'oifname "{tunnel.device}" ip daddr {tunnel.network} accept'] if tunnel is not None else []
 
 
-def _output(ports: Ports, tunnel: Tunnel | None) -> str:
+def _to_machines(machines: Machines, *, ended: bool) -> Iterator[str]:
+    """Rules for the networks of machines: the lease's own endpoints, then nothing."""
+    if machines.opened is not None:
+        standing = "ct state established " if ended else ""
+        for ports in port_matches(machines.opened.ports):
+            yield from _matches(machines.opened.networks, "{family} daddr", f"{standing}{ports}accept")
+    yield from _matches(machines.resolvers, "{family} daddr", "meta l4proto { 6, 17 } th dport 53 accept")
+    forms = (form for network in machines.networks for form in special.forms(network))
+    yield from _matches((*machines.networks, *forms), "{family} daddr", "drop")
+
+
+def _output(ports: Ports, tunnel: Tunnel | None, to_machines: Iterator[str]) -> str:
     return _chain("output", [
         "type filter hook output priority filter; policy accept;",
         'oif "lo" accept',
@@ -164,6 +181,7 @@ def _output(ports: Ports, tunnel: Tunnel | None) -> str:
         "ct direction reply goto peers",
         "ct state { new, invalid } tcp flags & (fin | syn | rst | ack) != syn drop",
         "icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept",
+        *to_machines,
         # A resolver may have a link-local address; the NetworkPolicy limits which one. Protocols by number, as above.
         "meta l4proto { 6, 17 } th dport 53 accept",
         *_matches(_OUT_OF_REACH, "{family} daddr", "drop"),

@@ -4,6 +4,7 @@ from typing import Final
 
 from berth_core import overrides
 from berth_core.leases.availability import AVAILABLE, BEGUN, CLEANING, QUARANTINED
+from berth_core.machines import placement
 from berth_core.reasons.table import WAIT, Conditions, Reason
 from berth_core.resources.workspacedeployment import MAINTENANCE
 
@@ -36,7 +37,7 @@ _AVAILABLE: Final = (
     Reason(
         "New",
         (AVAILABLE,),
-        "The operator has not looked at the deployment, or objects of an earlier one are left.",
+        "The operator has not looked at the deployment or its latest change, or objects of an earlier one are left.",
         "Wait; where it stays, check that the operator runs.",
     ),
     Reason("Free", (AVAILABLE,), "The deployment can be had."),
@@ -63,6 +64,24 @@ _ONLINE: Final = (
         (ONLINE,),
         "`spec.heartbeat` is `lease`, and there is no such Lease.",
         "Make the Lease that the message names.",
+    ),
+    Reason(
+        placement.OUTSIDE,
+        (ONLINE,),
+        "An address in `spec.machine.network` lies outside of `instances.machineCidrs`, so that others may reach it.",
+        "Add its network to `instances.machineCidrs`, or correct the address.",
+    ),
+    Reason(
+        placement.OUT_OF_REACH,
+        (ONLINE,),
+        "An address in `spec.machine.network` is one that nobody reaches, such as the cluster's own.",
+        "Give the machine another address.",
+    ),
+    Reason(
+        placement.IN_USE,
+        (ONLINE,),
+        "An address and a port in `spec.machine.network` belong to another deployment, which the message names.",
+        "Give each deployment addresses or ports of its own; where a lease has them, wait for its end.",
     ),
 )
 _REACHABLE: Final = (
@@ -134,20 +153,32 @@ _CONFLICTS: Final = (
     ),
     Reason("OverridesConflict", (AVAILABLE,), "The condition OverridesConflict is True.", "See Differs."),
 )
+_WALLS: Final = (
+    Reason("TwoWalls", (placement.WALLED,), "The ruleset in the pod holds machines, and the NetworkPolicy around it."),
+    Reason(
+        "OneWall",
+        (placement.WALLED,),
+        "The type gives workspaces the power to get past their ruleset: the NetworkPolicy alone holds machines.",
+        "Take `privileged` and the capabilities NET_ADMIN, NET_RAW and SYS_ADMIN from the type's template, or see that"
+        " the cluster enforces NetworkPolicy from a pod's first packet on.",
+    ),
+)
 TABLES: Final = (
     Conditions(
         "WorkspaceDeployment",
         {
             AVAILABLE: "The deployment can be had now.",
-            ONLINE: "The heartbeat and the probe say that the machine is there, as far as they are asked for.",
+            ONLINE: "The heartbeat and the probe say that the machine is there, as far as they are asked for, and its"
+            " endpoints may be lent.",
             REACHABLE: "The machine answers the operator's probes; absent until `spec.health` was set.",
             MAINTENANCE: "Owners alone may lease the machine; absent until `spec.maintenance` was set.",
             BEGUN: "Nothing of an earlier deployment of this name is left; absent where there was none.",
             CLEANING: "A hook runs between the last holder and the next.",
             QUARANTINED: "The deployment is not lent until the cause is gone or an administrator releases it.",
             ID_CONFLICT: "An older deployment has the same id.",
+            placement.WALLED: "Two walls hold the machine's endpoints; only with `spec.machine.network`.",
             overrides.CONFLICT: "The overrides contradict the type's template; absent where they never did.",
         },
-        (*_AVAILABLE, *_ONLINE, *_REACHABLE, *_BETWEEN, *_QUARANTINE, *_CONFLICTS),
+        (*_AVAILABLE, *_ONLINE, *_REACHABLE, *_BETWEEN, *_QUARANTINE, *_CONFLICTS, *_WALLS),
     ),
 )

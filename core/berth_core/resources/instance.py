@@ -18,6 +18,7 @@ from berth_core.resources.base import (
     Rule,
     returned_rules,
 )
+from berth_core.resources.workspacedeployment import Machine, MachineNetwork, machine_rules
 
 MOST_VPN_CLIENTS: Final = 256
 """Clients that one VPN can sign in its life, revoked ones too."""
@@ -140,6 +141,11 @@ class InstanceStatus(Model):
     )
     warm: bool | None = Field(
         None, description="Whether the pod is the one that was kept warm for the epoch. Set with the epoch."
+    )
+    machine: Machine | None = Field(
+        None,
+        description="`spec.machine` of the deployment as it was when the instance was bound. Set with the epoch; it"
+        " alone decides what the instance reaches of the machine. Absent where the deployment had none.",
     )
     address: Address | None = Field(
         None,
@@ -273,6 +279,7 @@ class Instance(Resource):
             message="spec.requesterAddress takes an IP address, such as 192.0.2.7",
         ),
         *repository_rules("spec.repo"),
+        *machine_rules("status.machine.network"),
         Rule(
             rule="!has(oldSelf.status) || has(self.status)",
             message="status cannot be removed: an Instance keeps its epoch and its end",
@@ -281,6 +288,12 @@ class Instance(Resource):
             at="status",
             rule="!has(oldSelf.epoch) || (has(self.epoch) && self.epoch == oldSelf.epoch)",
             message="status.epoch is set once",
+        ),
+        Rule(
+            at="status",
+            rule="!has(oldSelf.epoch) || (has(self.machine) == has(oldSelf.machine)"
+            " && (!has(self.machine) || self.machine == oldSelf.machine))",
+            message="status.machine is set with status.epoch, and stays",
         ),
         Rule(
             at="status",
@@ -298,6 +311,11 @@ class Instance(Resource):
 
     spec: InstanceSpec
     status: InstanceStatus = Field(default_factory=InstanceStatus)
+
+    @property
+    def network(self) -> MachineNetwork | None:
+        """Endpoints of the machine that its lease opens; None where there are none, or it is not bound."""
+        return self.status.machine.network if self.status.machine is not None else None
 
     @property
     def public_id(self) -> str:

@@ -1,10 +1,10 @@
 """WorkspaceDeployment: one machine of a type, and its holder."""
 
-from typing import ClassVar, Final, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import Field
 
-from berth_core import ids, names
+from berth_core import firewall, ids, names
 from berth_core.kube.conditions import Condition, find
 from berth_core.kube.model import Model, Time, Word
 from berth_core.resources.base import NONCE, Column, Resource, Rule
@@ -32,27 +32,54 @@ class Overrides(Model):
     )
 
 
+class MachinePort(Model):
+    """Ports of a machine."""
+
+    protocol: Literal["TCP", "UDP"] = Field("TCP", description="Protocol of the ports.")
+    port: int = Field(description="Port, or the first of a range.", ge=1, le=65535)
+    end_port: int | None = Field(None, description="Last port of the range; absent for one port.", ge=1, le=65535)
+
+    def reached(self) -> firewall.PortRange:
+        """Return the ports as a range."""
+        return firewall.PortRange(self.protocol, self.port, self.end_port or self.port)
+
+
+class MachineNetwork(Model):
+    """Endpoints of a machine in the network."""
+
+    addresses: list[Annotated[str, Field(max_length=49)]] = Field(
+        description="Networks in CIDR notation, IPv4 or IPv6, such as 192.0.2.40/32. They lie in the networks of the"
+        " value instances.machineCidrs, and a /24 (IPv6: a /64) is the largest.",
+        min_length=1,
+        max_length=16,
+    )
+    ports: list[MachinePort] = Field(
+        default_factory=list,
+        description="Ports of these addresses that a lease reaches; absent for all ports of all protocols.",
+        max_length=32,
+    )
+
+    def reached(self) -> firewall.Endpoints:
+        """Return the endpoints that a lease of the machine reaches, wherever they lie."""
+        networks = tuple(firewall.parse_source(text) for text in self.addresses)
+        return firewall.Endpoints(networks, tuple(port.reached() for port in self.ports))
+
+
+class Machine(Model):
+    """A machine apart from its workspace."""
+
+    network: MachineNetwork | None = Field(
+        None,
+        description="Endpoints that workspaces and hooks reach in a lease of this deployment, and nobody else."
+        " Absent where the machine has no address of its own.",
+    )
+
+
 class QuarantineRelease(Model):
     """An administrator's decision that a deployment may be lent again."""
 
     epoch: int = Field(description="Epoch (status.epoch) whose quarantine is over.", ge=1)
     reason: str = Field("", description="Reason for the release, for later readers.", max_length=1024)
-
-
-class MachineNetwork(Model):
-    """Place of a machine in the network."""
-
-    addresses: list[Word] = Field(
-        default_factory=list,
-        description="Networks of the machine in CIDR notation, its own address first.",
-        max_length=16,
-    )
-
-
-class Machine(Model):
-    """The one machine behind the deployment."""
-
-    network: MachineNetwork | None = Field(None, description="Where the machine is; absent for one without an address.")
 
 
 class HttpHealth(Model):
@@ -138,7 +165,11 @@ class WorkspaceDeploymentSpec(Model):
     overrides: Overrides = Field(
         default_factory=Overrides, description="Differences of this machine from the type's template."
     )
-    machine: Machine | None = Field(None, description="The machine itself; absent for one that only a node knows.")
+    machine: Machine | None = Field(
+        None,
+        description="The machine itself, where the workspace reaches it from outside. Changes count from the next"
+        " lease on.",
+    )
 
 
 class HeldLease(Model):
@@ -185,8 +216,26 @@ class WorkspaceDeploymentStatus(Model):
     conditions: list[Condition] = Field(
         default_factory=list,
         description="Conditions: Online, Reachable, Maintenance, Available, Begun, Cleaning, Quarantined, IdConflict,"
-        " OverridesConflict, Readable. Never cleared, only changed.",
+        " OverridesConflict, Walled, Readable. Never cleared, only changed.",
         max_length=16,
+    )
+
+
+def machine_rules(at: str) -> tuple[Rule, ...]:
+    """Rules of a MachineNetwork at a path in a resource."""
+    return (
+        Rule(
+            at=at,
+            rule="self.addresses.all(a, isCIDR(a) && cidr(a) == cidr(a).masked()"
+            " && cidr(a).prefixLength() >= (cidr(a).ip().family() == 4 ? 24 : 64))",
+            message=f"{at}.addresses takes networks in CIDR notation without bits behind the prefix, such as"
+            " 192.0.2.40/32; the largest is a /24, of IPv6 a /64",
+        ),
+        Rule(
+            at=at,
+            rule="!has(self.ports) || self.ports.all(p, !has(p.endPort) || p.endPort >= p.port)",
+            message=f"{at}.ports: endPort is the last port of a range, and not below port",
+        ),
     )
 
 
@@ -230,6 +279,7 @@ class WorkspaceDeployment(Resource):
         Column(name="Age", type="date", json_path=".metadata.creationTimestamp", description="When it was made"),
     )
     RULES: ClassVar[tuple[Rule, ...]] = (
+        *machine_rules("spec.machine.network"),
         Rule(
             at="spec.health",
             rule="has(self.tcp) != has(self.http)",
@@ -297,6 +347,11 @@ class WorkspaceDeployment(Resource):
         if known is None or known.status != "False" or known.observed_generation != self.metadata.generation:
             return self.spec.maintenance
         return None
+
+    @property
+    def network(self) -> MachineNetwork | None:
+        """Endpoints of its machine; None where that has none."""
+        return self.spec.machine.network if self.spec.machine is not None else None
 
     def warm_nonce(self, epoch: int) -> str | None:
         """Nonce of a warm pod's Secrets for an epoch; None where there are none or an earlier version made them."""

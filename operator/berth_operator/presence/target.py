@@ -12,7 +12,7 @@ from typing import NamedTuple
 from berth_core.firewall import Network, special
 from berth_core.firewall.special import Address
 from berth_core.resources import WorkspaceDeployment
-from berth_core.resources.workspacedeployment import HttpHealth, WorkspaceDeploymentSpec
+from berth_core.resources.workspacedeployment import HttpHealth
 
 
 @dataclass(frozen=True)
@@ -52,17 +52,14 @@ class Problem(NamedTuple):
     message: str
 
 
-def machine_address(spec: WorkspaceDeploymentSpec) -> str | None:
+def machine_address(wd: WorkspaceDeployment) -> str | None:
     """Address of a machine, the first of its first network; None where it has none.
 
     Raises:
         ValueError: what stands there is no network.
 
     """
-    network = spec.machine.network if spec.machine is not None else None
-    if network is None or not network.addresses:
-        return None
-    return str(ip_network(network.addresses[0], strict=False).network_address)
+    return str(ip_network(wd.network.addresses[0]).network_address) if wd.network is not None else None
 
 
 def target_of(wd: WorkspaceDeployment, networks: Networks) -> Target | Problem | None:
@@ -71,7 +68,7 @@ def target_of(wd: WorkspaceDeployment, networks: Networks) -> Target | Problem |
     if health is None:
         return None
     try:
-        literal = health.host or machine_address(wd.spec)
+        literal = health.host or machine_address(wd)
         if literal is None:
             return Problem(
                 "AddressMissing", "the probe has no address: set spec.machine.network.addresses or spec.health.host"

@@ -27,7 +27,15 @@ SHA256 = "5e" * 32
 
 SPECS: dict[type[Resource], Object] = {
     WorkspaceType: {"typeName": "misty", "template": {"image": "example/workspace:1"}},
-    WorkspaceDeployment: {"type": "misty"},
+    WorkspaceDeployment: {
+        "type": "misty",
+        "machine": {
+            "network": {
+                "addresses": ["192.0.2.40/32", "2001:db8::40/128"],
+                "ports": [{"protocol": "UDP", "port": 7400, "endPort": 7500}],
+            }
+        },
+    },
     Instance: {"user": "alice", "workspaceType": "misty"},
     Reservation: {"user": "alice", "workspaceType": "misty", "instance": {"user": "alice", "workspaceType": "misty"}},
     FirewallRule: {"instance": "i", "source": "192.0.2.0/24"},

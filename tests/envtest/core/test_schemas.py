@@ -22,10 +22,19 @@ from berth_core.kube.client import MERGE_PATCH, Client
 from berth_core.kube.errors import ClusterError, InvalidError
 from berth_core.kube.model import parse_time
 from berth_core.kube.types import Object
+from berth_core.machines.sharing import blocks
 from berth_core.names import API_VERSION
 from berth_core.queue import order
 from berth_core.queue.waiters import in_turn
-from berth_core.resources import KINDS, FirewallRule, Instance, Reservation, Resource, WorkspaceType
+from berth_core.resources import (
+    KINDS,
+    FirewallRule,
+    Instance,
+    Reservation,
+    Resource,
+    WorkspaceDeployment,
+    WorkspaceType,
+)
 from berth_dev.paths import REPOSITORY
 
 from .objects import NAMES, SPECS
@@ -54,6 +63,7 @@ STATUSES: Final[dict[str, Object]] = {
         "epoch": 1,
         "nonce": "a1",
         "hookNonces": {"reset": "b2"},
+        "machine": {"network": {"addresses": ["192.0.2.40/32"], "ports": [{"port": 22}]}},
         "address": {"ipv4": "192.0.2.7", "port": 30000},
         "startTime": MOMENT,
         "vpn": {"issued": ["u"]},
@@ -75,9 +85,18 @@ def _networks(resource: Resource) -> None:
         parse_source(cidr)
 
 
+def _machine(resource: Resource) -> None:
+    assert isinstance(resource, WorkspaceDeployment)
+    if resource.network is not None:
+        resource.network.reached()
+        list(blocks(resource.network.addresses))
+
+
 def _waiter(resource: Resource) -> None:
     assert isinstance(resource, Instance | Reservation)
     in_turn([resource])
+    if isinstance(resource, Instance) and resource.network is not None:
+        resource.network.reached()
     if isinstance(resource, Reservation):
         order.positions([resource], lambda _namespace, _name: None)
     elif resource.spec.requester_address:
@@ -87,6 +106,7 @@ def _waiter(resource: Resource) -> None:
 READERS: Final[dict[type[Resource], Callable[[Resource], None]]] = {
     FirewallRule: _rules,
     WorkspaceType: _networks,
+    WorkspaceDeployment: _machine,
     Instance: _waiter,
     Reservation: _waiter,
 }

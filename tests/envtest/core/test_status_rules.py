@@ -76,6 +76,42 @@ async def test_who_may_write_the_spec_only_cannot_touch_the_lease(client: Client
     assert unchanged["status"]["lease"] == ALICE
 
 
+@pytest.mark.parametrize(
+    ("network", "message"),
+    [
+        ({"addresses": ["192.0.2.40"]}, "CIDR notation"),
+        ({"addresses": ["192.0.2.40/24"]}, "without bits behind the prefix"),
+        ({"addresses": ["192.0.0.0/23"]}, "the largest is a /24"),
+        ({"addresses": ["2001:db8::/63"]}, "of IPv6 a /64"),
+        ({"addresses": ["robot.example"]}, "CIDR notation"),
+        ({"addresses": ["fe80::1%eth0/128"]}, "CIDR notation"),
+        ({"addresses": []}, "addresses"),
+        ({"addresses": [f"192.0.2.{last}/32" for last in range(17)]}, "addresses"),
+        ({"addresses": ["192.0.2.40/32"], "ports": [{"port": 22, "endPort": 21}]}, "endPort"),
+        ({"addresses": ["192.0.2.40/32"], "ports": [{"port": 0}]}, "port"),
+        ({"addresses": ["192.0.2.40/32"], "ports": [{"protocol": "SCTP", "port": 1}]}, "protocol"),
+    ],
+)
+async def test_a_machine_has_literal_networks_and_ports(
+    client: Client, namespace: str, network: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(InvalidError, match=message):
+        await create(client, namespace, WorkspaceDeployment, machine={"network": network})
+
+
+async def test_the_machine_of_a_lease_is_written_once(client: Client, namespace: str) -> None:
+    arm, other = ({"network": {"addresses": [f"192.0.2.{last}/32"]}} for last in (40, 41))
+    made = await create(client, namespace, Instance)
+    await patch(client, made, Instance, {"status": {"epoch": 3, "machine": arm}}, status=True)
+    for later in (other, None, {"network": {"addresses": ["192.0.2.40/32"], "ports": [{"port": 22}]}}):
+        with pytest.raises(InvalidError, match=r"status\.machine is set with status\.epoch, and stays"):
+            await patch(client, made, Instance, {"status": {"machine": later}}, status=True)
+    without = await create(client, namespace, Instance)
+    await patch(client, without, Instance, {"status": {"epoch": 3}}, status=True)
+    with pytest.raises(InvalidError, match=r"status\.machine is set with status\.epoch"):
+        await patch(client, without, Instance, {"status": {"machine": arm}}, status=True)
+
+
 UNUSED = {"deployment": "wd-1", "epoch": 3}
 ENDED = {"epoch": 3, "endTime": "2026-05-01T00:00:00Z", "reason": "Terminated"}
 

@@ -168,6 +168,28 @@ def _allowed_are_networks(new: Any, _: Any) -> bool:
     return all(_is_cidr(network) for network in _get(new, "spec.network.allowed") or ())
 
 
+def _is_of_a_machine(text: str) -> bool:
+    if not _is_cidr(text):
+        return False
+    network = ipaddress.ip_interface(text).network
+    least = 24 if network.version == 4 else 64
+    return network.prefixlen >= least and ipaddress.ip_interface(text).ip == network.network_address
+
+
+def _machine_has_networks(new: Any, _: Any) -> bool:
+    return all(_is_of_a_machine(address) for address in new["addresses"])
+
+
+def _ports_are_ranges(new: Any, _: Any) -> bool:
+    return all(port.get("endPort", port["port"]) >= port["port"] for port in new.get("ports") or ())
+
+
+def _machine_stays(new: Any, old: Any) -> bool:
+    return not _has(old, "epoch") or (
+        _has(new, "machine") == _has(old, "machine") and (not _has(new, "machine") or _equal("machine")(new, old))
+    )
+
+
 def _one_source(new: Any, _: Any) -> bool:
     volumes = _get(new, "spec.template.volumes") or ()
     return all(sum(kind in volume for kind in _KINDS_OF_VOLUMES) == 1 for volume in volumes)
@@ -236,6 +258,11 @@ RULES: Final[dict[str, Predicate]] = {
         lambda new, _: len(new) <= 255 and bool(_PATH.search(new)) and not _NO_PATH.search(new)
     ),
     "!has(oldSelf.epoch) || (has(self.epoch) && self.epoch == oldSelf.epoch)": _still("epoch"),
+    "!has(oldSelf.epoch) || (has(self.machine) == has(oldSelf.machine) && (!has(self.machine) || self.machine =="
+    " oldSelf.machine))": _machine_stays,
+    "self.addresses.all(a, isCIDR(a) && cidr(a) == cidr(a).masked() && cidr(a).prefixLength() >="
+    " (cidr(a).ip().family() == 4 ? 24 : 64))": _machine_has_networks,
+    "!has(self.ports) || self.ports.all(p, !has(p.endPort) || p.endPort >= p.port)": _ports_are_ranges,
     "!has(oldSelf.queued) || (has(self.queued) && self.queued.since >= oldSelf.queued.since && self.queued.version"
     " >= oldSelf.queued.version)": _queued_moves_back,
     "!has(oldSelf.nonce) || (has(self.nonce) && (self.nonce == oldSelf.nonce || !has(oldSelf.reason)))": (

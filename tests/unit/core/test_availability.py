@@ -12,6 +12,7 @@ from berth_core.resources import WorkspaceDeployment
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 LEASE = {"instance": "i", "user": "alice", "claimedAt": "2026-05-01T00:00:00Z"}
 REPAIR = {"reason": "new gripper", "until": "2026-06-01T00:00:00Z"}
+MACHINE = {"machine": {"network": {"addresses": ["192.0.2.40/32"]}}}
 DISSOLVED = {"dissolved": "2026-04-01T00:00:00Z"}
 
 
@@ -52,6 +53,9 @@ def deployment(
         (deployment({"lockout": True}, conditions={"Quarantined": True}), "Quarantined", "because of Quarantined"),
         (deployment({"lockout": True}, lease=True, conditions={"Quarantined": True}), "Leased", "alice"),
         (deployment(seen=None), "New", "not looked at it yet"),
+        (deployment(seen=6), "Free", "now"),
+        (deployment(MACHINE, seen=6), "New", "latest change"),
+        (deployment(MACHINE), "Free", "now"),
         (deployment(finalizers=[]), "New", "not looked at it yet"),
         (deployment(finalizers=[], conditions={"Begun": False}), "New", "because of Begun"),
         (deployment(finalizers=[], lease=True), "Leased", "alice"),

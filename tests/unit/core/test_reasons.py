@@ -20,6 +20,7 @@ FOLDERS = (
     "ci",
     "cli/berth_cli/admin/restore",
     "core/berth_core/leases",
+    "core/berth_core/machines",
     "core/berth_core/queue",
     "core/berth_core/keys",
 )

@@ -14,6 +14,7 @@ from berth_core.kube import conditions
 from berth_core.kube.model import parse_time
 from berth_core.kube.types import Object
 from berth_core.leases.availability import QUARANTINED
+from berth_core.machines import placement
 from berth_core.names import GROUP, LEASES_BUDGET
 from berth_core.resources import KINDS, WorkspaceType
 from berth_core.resources.workspacetype import EnvVar
@@ -239,6 +240,13 @@ def machines(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             check, Level.WARNING, f"{name} is in quarantine ({quarantine.reason}): {quarantine.message}", mend
         )
+    for wd in there:
+        online = conditions.find(wd.status.conditions, "Online")
+        if online is not None and online.status == "False" and online.reason in placement.FAULTS:
+            bad.append((wd, online))
+            says = f"{wd.metadata.name} is not lent ({online.reason}): {online.message}"
+            mend = "correct spec.machine.network as docs/how-to/lend/robot-at-an-address.md says"
+            yield Finding(check, Level.WARNING, says, mend)
     if not there:
         yield Finding(check, Level.WARNING, "there are no deployments", "`berth deployment add` makes one")
     elif not bad:

@@ -16,6 +16,7 @@ from berth_cli.admin.doctor.summary import SHOWN, Held, Names
 from berth_cli.admin.doctor.validation import WORKLOADS, broken, is_judged, schema_of
 from berth_cli.admin.keys import material
 from berth_core import crdgen
+from berth_core.machines.placement import FAULTS
 from berth_core.resources import (
     KINDS,
     Account,
@@ -27,6 +28,7 @@ from berth_core.resources import (
     WorkspaceDeployment,
     WorkspaceType,
 )
+from berth_core.resources.workspacedeployment import machine_rules
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 DEFINITIONS = [crdgen.definition(one) for one in KINDS]
@@ -214,6 +216,16 @@ def test_a_quarantine_says_which_command_ends_it() -> None:
     lease = {"instance": "i", "user": "ada", "claimedAt": LATER}
     assert "berth release arm-1" in only(holding(deployments=[machine(sick, lease=lease, epoch=1)])).mend
     assert "berth deployment add" in only(holding(deployments=[])).mend
+
+
+@pytest.mark.parametrize("reason", sorted(FAULTS))
+def test_a_machine_whose_address_may_not_be_lent_is_named(reason: str) -> None:
+    found = only(holding(deployments=[machine(told("Online", "False", reason, "192.0.2.40/32 is wrong"))]))
+    assert (found.check, found.level) == ("deployments", Level.WARNING)
+    assert "arm-1" in found.says
+    assert "192.0.2.40/32 is wrong" in found.says
+    assert "robot-at-an-address.md" in found.mend
+    assert ill(holding(deployments=[machine(told("Online", "False", "HeartbeatLost", "it was not renewed"))])) == []
 
 
 def test_a_type_whose_robot_its_workspaces_no_longer_reach_is_named() -> None:
@@ -428,6 +440,7 @@ NOT_JUDGED = {
     "!has(self.cancel) || !has(self.attempt) || self.cancel <= self.attempt",
     "isCIDR(self.spec.source)",
     "has(self.tcp) != has(self.http)",
+    *(rule.rule for rule in machine_rules("spec.machine.network")),
 }
 """Rules on what is made that are as old as their kinds or fields, so that no older object breaks them."""
 
