@@ -12,12 +12,15 @@ from berth_operator.engine.cache import index_by
 from berth_operator.engine.controllers import Controller, Watch
 from berth_operator.engine.world import World
 from berth_operator.kinds import DEPLOYMENT, DEPLOYMENTS, LEASES, NODES, PODS, TYPE, TYPES
+from berth_operator.machines.claimants import blocks_named, rivals
 
 
 def _deployment(world: World, obj: Object, _gone: bool) -> None:
     namespace, name = obj["metadata"]["namespace"], obj["metadata"]["name"]
     world.add(DEPLOYMENT, namespace, name)
     for rival in world.cache[DEPLOYMENTS].by("id", ids.deployment_id(namespace, name)):
+        world.add(DEPLOYMENT, rival["metadata"]["namespace"], rival["metadata"]["name"])
+    for rival in rivals(world, obj):
         world.add(DEPLOYMENT, rival["metadata"]["namespace"], rival["metadata"]["name"])
 
 
@@ -81,6 +84,7 @@ CONTROLLER: Final = Controller(
                 "type": index_by("spec", "type"),
                 "id": lambda o: (ids.deployment_id(o["metadata"]["namespace"], o["metadata"]["name"]),),
                 "holder": index_by("status", "lease", "instance"),
+                "block": blocks_named,
                 "offline": _offline,
             },
         ),

@@ -9,6 +9,7 @@ from berth_core import overrides
 from berth_core.kube.conditions import Condition, condition, find, merged
 from berth_core.kube.model import parse_time
 from berth_core.leases.availability import BEGUN, CLEANING, QUARANTINED, availability, under_maintenance
+from berth_core.machines.placement import WALLED, Fault, passes_rulesets
 from berth_core.resources import Resource, WorkspaceDeployment, WorkspaceType
 from berth_core.resources.workspacedeployment import MAINTENANCE, WorkspaceDeploymentStatus
 from berth_core.resources.workspacetype import WorkspaceTypeStatus
@@ -45,6 +46,8 @@ class ObservedDeployment:
     """Node that is silent while a pod of the holder's on it must end."""
     cleaning: str = ""
     """Which hook runs between its last holder and the next, in a sentence; empty where none does."""
+    machine: Fault | None = None
+    """Why its machine is not lent; None where it may be, or has no address of its own."""
     presence: Presence | None = None
     """Probes of its machine; None where none are asked for."""
     clock_trusted: bool = True
@@ -68,6 +71,7 @@ def deployment_status(seen: ObservedDeployment, now: datetime) -> WorkspaceDeplo
         _quarantined(seen, now),
         _cleaning(seen, now),
         _maintained(seen, now),
+        _walled(seen, now),
     )
     new += [entry for entry in news if entry is not None]
     conditions = merged(wd.status.conditions, new)
@@ -128,7 +132,9 @@ def maintenance_left(seen: ObservedDeployment, now: datetime) -> timedelta | Non
 
 
 def _online(seen: ObservedDeployment, reach: Reach | None) -> tuple[bool, str, str]:
-    """Return whether each proof that is asked for is there."""
+    """Return whether the machine may be lent, and each proof of it that is asked for is there."""
+    if seen.machine is not None:
+        return False, seen.machine.reason, seen.machine.message
     heartbeat = _heartbeat(seen)
     if seen.presence is None or reach is None or not heartbeat[0]:
         return heartbeat
@@ -184,6 +190,21 @@ def _overridden(seen: ObservedDeployment, now: datetime) -> Condition | None:
         )
     reason = "Differs" if wrong else "Adds"
     return condition(overrides.CONFLICT, bool(wrong), reason, message, now=now, generation=seen.wd.metadata.generation)
+
+
+def _walled(seen: ObservedDeployment, now: datetime) -> Condition | None:
+    """Return whether both walls hold the machine's endpoints, where it has or had any."""
+    former = find(seen.wd.status.conditions, WALLED)
+    if seen.type is None or (seen.wd.network is None and (former is None or former.status == "True")):
+        return None
+    verdict = (True, "TwoWalls", "rulesets in pods and NetworkPolicies hold it")
+    if seen.wd.network is not None and passes_rulesets(seen.type.spec.template):
+        message = (
+            f"type {seen.wd.spec.type} gives workspaces the power to get past their ruleset (privileged, or a"
+            " capability): the NetworkPolicy alone holds machines"
+        )
+        verdict = (False, "OneWall", message)
+    return condition(WALLED, *verdict, now=now, generation=seen.wd.metadata.generation)
 
 
 def _quarantined(seen: ObservedDeployment, now: datetime) -> Condition | None:

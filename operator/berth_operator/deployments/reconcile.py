@@ -8,6 +8,7 @@ from berth_core import overrides, state
 from berth_core.kube.conditions import find, is_true
 from berth_core.kube.errors import NotFoundError
 from berth_core.kube.types import Object
+from berth_core.machines.placement import IN_USE, Fault
 from berth_core.resources import WorkspaceDeployment, WorkspaceType
 from berth_operator.deployments import lifespan, online, orphans
 from berth_operator.deployments.decide import (
@@ -28,8 +29,11 @@ from berth_operator.engine.writes import write_status
 from berth_operator.instances.warm.view import concerns, warm_sets
 from berth_operator.kinds import DEPLOYMENTS, LEASES, NODES, PODS, TYPES, WARM
 from berth_operator.leadership.availability import Steadiness
+from berth_operator.machines import claimants
 from berth_operator.pods.view import pod_view
+from berth_operator.presence.decide import Presence
 from berth_operator.presence.prober import Prober, networks_of
+from berth_operator.presence.target import Problem
 from berth_operator.presence.view import silence
 
 log = structlog.get_logger(__name__)
@@ -59,6 +63,7 @@ async def reconcile_deployment(world: World, key: Key) -> float | None:
     ]
     beat = await _beat(world, wd, now)
     type_ = world.type_named(wd.metadata.namespace, wd.spec.type)
+    fault = claimants.fault(world, wd)
     seen = ObservedDeployment(
         wd,
         tuple(rivals),
@@ -67,7 +72,8 @@ async def reconcile_deployment(world: World, key: Key) -> float | None:
         beat=beat,
         lost_node=_lost_node(world, wd),
         cleaning=_cleaning(world, wd),
-        presence=world.state(Prober).attend(wd, networks_of(world.config)),
+        machine=fault,
+        presence=_presence(world, wd, fault),
         clock_trusted=world.clock.trusted,
     )
     status = deployment_status(seen, now)
@@ -76,9 +82,19 @@ async def reconcile_deployment(world: World, key: Key) -> float | None:
     if wd.metadata.deletion_timestamp and again is None:
         again = await lifespan.finish(world, WorkspaceDeployment.parse(written) if written else wd)
     silent = online.due_in(beat) if is_true(status.conditions, ONLINE) else None
+    taken = claimants.AGAIN_SECONDS if fault is not None and fault.reason == IN_USE else None
     left = maintenance_left(seen, now)
     over = left.total_seconds() if left is not None and left > timedelta(0) else None
-    return min((seconds for seconds in (again, silent, over) if seconds is not None), default=None)
+    return min((seconds for seconds in (again, silent, taken, over) if seconds is not None), default=None)
+
+
+def _presence(world: World, wd: WorkspaceDeployment, fault: Fault | None) -> Presence | None:
+    """Return what is known of the machine. One that may not be lent is not probed: another may have it."""
+    prober = world.state(Prober)
+    if fault is None or wd.spec.health is None:
+        return prober.attend(wd, networks_of(world.config))
+    prober.forget(wd.metadata.namespace, wd.metadata.name)
+    return Presence(wd.spec.health, Problem(*fault))
 
 
 async def _warn(world: World, wd: WorkspaceDeployment, written: Object | None) -> None:

@@ -31,6 +31,7 @@ from berth_operator.kinds import (
     VPN_CLIENTS,
     WARM,
 )
+from berth_operator.machines.claimants import blocks_held
 from berth_operator.pods.view import holder_of
 
 
@@ -188,6 +189,7 @@ CONTROLLER: Final = Controller(
                 "mentions": _mentioned_deployments,
                 "waiting": _waiting,
                 "opening": _opening,
+                "block": blocks_held,
             },
         ),
         Watch(RULES, _rule, {"instance": _OF_INSTANCE}, on_list=_on_rules),

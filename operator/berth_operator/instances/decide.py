@@ -125,7 +125,7 @@ def unbound(seen: ObservedInstance, now: datetime) -> Plan | None:
         return Plan(
             Step.END, state.START_FAILED, f"there is no WorkspaceType with typeName {name}: make it, then retry"
         )
-    return Plan(Step.BIND)
+    return endpoint_in_use(seen, now) or Plan(Step.BIND)
 
 
 def refused(seen: ObservedInstance, plan: Plan, told: str, now: datetime, *, for_good: bool) -> Plan | None:
@@ -146,6 +146,11 @@ def refused(seen: ObservedInstance, plan: Plan, told: str, now: datetime, *, for
 def fenced_out(seen: ObservedInstance, _now: datetime) -> Plan | None:
     """Its lease is not its own any more."""
     return Plan(Step.END, state.CLAIM_LOST, seen.lost) if seen.lost else None
+
+
+def endpoint_in_use(seen: ObservedInstance, _now: datetime) -> Plan | None:
+    """Its machine is not lent, or a lease of another deployment has it: nothing was opened, and nothing will be."""
+    return Plan(Step.END, state.START_FAILED, seen.machine.message) if seen.machine is not None else None
 
 
 def unprepared(seen: ObservedInstance, _now: datetime) -> Plan | None:
@@ -252,6 +257,7 @@ RULES: Final[tuple[Callable[[ObservedInstance, datetime], Plan | None], ...]] = 
     abandoned,
     unbound,
     fenced_out,
+    endpoint_in_use,
     unprepared,
     failed_to_start,
     pod_is_over,

@@ -148,7 +148,7 @@ async def sweep(world: World, namespace: str, instance_id: str, lease: Lease | N
     if memory.hooks and not await _gone(world, namespace, instance_id, lease):
         return False
     name = names.instance_object(instance_id)
-    walls = () if memory.held_by_type else (name, warm)
+    walls = set[str | None]() if memory.held_by_type else {name, warm, memory.policy_name}
     await together(
         *(world.client.delete(POLICIES, namespace, of) for of in walls if of),
         world.client.delete(SECRETS, world.config.access_namespace, name),
@@ -222,7 +222,7 @@ async def _close(world: World, namespace: str, instance_id: str, pod: PodView | 
     memory = world.state(Memories).known(namespace, instance_id)
     if pod is None or memory is None or memory.sent is None:
         return
-    push = desired.push(desired.ended(), pod.epoch, memory.sent.generation + 1, ())
+    push = desired.push(_ended(world, namespace, instance_id), pod.epoch, memory.sent.generation + 1, ())
     agent = AgentAddress(pod.ip, pod.name, pod.epoch)
     try:
         await world.state(AgentClient).push(agent, replace(push, cut=True), seconds=CLOSE_SECONDS)
@@ -230,6 +230,13 @@ async def _close(world: World, namespace: str, instance_id: str, pod: PodView | 
         log.info("could not close by the agent", instance=instance_id, error=str(error))
         return
     memory.acknowledged = memory.sent = None
+
+
+def _ended(world: World, namespace: str, instance_id: str) -> str:
+    """Ruleset of a lease that is over: nothing new reaches its machine, and all of it is closed to any other."""
+    instances = world.cache[INSTANCES].by("id", instance_id, namespace)
+    networks = [instance.network for instance in map(Instance.parse, instances) if instance.network is not None]
+    return desired.ended(world.config.grounds.around(networks[0] if len(networks) == 1 else None))
 
 
 async def _gone(

@@ -42,7 +42,8 @@ async def known_key(world: World, lease: LeaseParts) -> str:
 async def agent_secret(world: World, lease: LeaseParts) -> None:
     """Make the agent's Secret."""
     pair = world.state(Authority).agent(lease.name, lease.epoch, world.now())
-    await create(world, SECRETS, secrets.agent_secret(lease, pair, world.state(Authority).pem))
+    machines = world.config.grounds.around(None)
+    await create(world, SECRETS, secrets.agent_secret(lease, pair, world.state(Authority).pem, machines))
 
 
 async def vpn_secret(world: World, lease: LeaseParts, settings: VpnSettings) -> None:

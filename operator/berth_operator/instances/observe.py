@@ -8,6 +8,7 @@ from berth_core import names, state
 from berth_core.kube.conditions import find
 from berth_core.kube.types import Object
 from berth_core.leases.availability import Lease
+from berth_core.machines.placement import Fault
 from berth_core.queue.waiters import Waiter
 from berth_core.resources import Instance, WorkspaceDeployment, WorkspaceType
 from berth_core.resources.instance import Claim
@@ -30,6 +31,7 @@ from berth_operator.instances.warm.view import offer
 from berth_operator.kinds import DEPLOYMENTS, INSTANCES, JOBS, PODS, SERVICES, VPN_CLIENTS
 from berth_operator.leases.live import Serving, held_deployment, read_deployment
 from berth_operator.leases.taking import beyond_quota
+from berth_operator.machines import claimants
 from berth_operator.pods.view import PodView, pod_view
 from berth_operator.podspec.isolation import Verdict, of_pod
 from berth_operator.presence import view as presence
@@ -108,7 +110,8 @@ def _held(world: World, seen: ObservedInstance) -> ObservedInstance:
     """With the warm pod that the lease brings, where there is one that serves."""
     if seen.held is None or seen.deployment is None or seen.type is None:
         return seen
-    return replace(seen, warm=offer(world, seen.instance, seen.deployment, seen.type, seen.held))
+    warm = offer(world, seen.instance, seen.deployment, seen.type, seen.held)
+    return replace(seen, warm=warm, machine=claimants.fault(world, seen.deployment))
 
 
 def _waits_for(world: World, instance: Instance) -> str:
@@ -157,6 +160,7 @@ async def _bound(
         type=type_,
         deployment=wd,
         lost=reason,
+        machine=_machine_fault(world, instance, wd, memory),
         opened=pod is not None and pod.epoch == epoch and service is not None,
         pod=pod,
         previous_pod_created=memory.pod_created,
@@ -188,6 +192,14 @@ async def _bound(
         quiet_since=await pings.quiet(world, instance, memory, now),
         clock_trusted=world.clock.trusted,
     )
+
+
+def _machine_fault(world: World, instance: Instance, wd: WorkspaceDeployment | None, memory: Memory) -> Fault | None:
+    """Whether another lease has the machine's endpoints, while the agent was pushed nothing and no hook has run."""
+    status = instance.status
+    if wd is None or memory.sent or memory.hooks or status.firewall or status.ready_time or status.hook_nonces:
+        return None
+    return claimants.fault_of_bound(world, wd, instance)
 
 
 def opening(world: World) -> int:

@@ -6,6 +6,7 @@ from enum import Enum, auto
 
 from berth_core.firewall import Network
 from berth_core.leases.availability import Lease
+from berth_core.machines.placement import Fault
 from berth_core.resources import Instance, WorkspaceDeployment, WorkspaceType
 from berth_core.resources.instance import Address, InForce
 from berth_operator.pods.view import PodView
@@ -92,6 +93,8 @@ class ObservedInstance:
     """Why the lease is not its own any more, from a live read; empty while it is."""
     warm: PodView | None = None
     """For one that holds a lease and is not bound: the pod that was kept warm for it, where one serves."""
+    machine: Fault | None = None
+    """For one for which nothing is opened yet: why its machine cannot be; None where it can, or has no address."""
     waits_for: str = ""
     """For one that waits: why it cannot have any deployment, or not the one that it holds; empty where it may."""
     opened: bool = False

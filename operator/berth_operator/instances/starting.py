@@ -40,6 +40,7 @@ from berth_operator.instances.status import PodSecrets
 from berth_operator.instances.warm.reconcile import claim_pod
 from berth_operator.kinds import INSTANCES, PODS, POLICIES, RULES, SECRETS, SERVICES, WARM
 from berth_operator.leases.nonces import new_nonce, unused_where_unknown
+from berth_operator.machines.claimants import reserved
 from berth_operator.pods.view import PodView
 from berth_operator.podspec.isolation import of_pod
 
@@ -59,10 +60,9 @@ async def bind(world: World, seen: ObservedInstance) -> None:
     warm, memory = seen.warm, world.state(Memories).of(seen.instance.metadata.namespace, seen.instance.public_id)
     nonce = warm.nonce if warm is not None else memory.nonces.setdefault("", new_nonce())
     lease = LeaseParts(seen.instance, seen.deployment, seen.type, seen.held.epoch, warm=warm is not None, nonce=nonce)
-    if warm is not None:
-        await _bind_warm(world, lease, warm, memory)
-    else:
-        await _bind_cold(world, lease, memory)
+    with reserved(world, seen.deployment, seen.instance):
+        await (_bind_cold(world, lease, memory) if warm is None else _bind_warm(world, lease, warm, memory))
+    if warm is None:
         # Warm objects of this lease that do not serve it are deleted.
         world.add(WARM, lease.namespace, seen.held.deployment)
     log.info("bound", instance=lease.id, deployment=seen.held.deployment, epoch=lease.epoch, warm=lease.warm)
@@ -72,23 +72,31 @@ async def _bind_warm(world: World, lease: LeaseParts, warm: PodView, memory: Mem
     """Claim the pod that the lease brings. Without the Instance's finalizer none is claimed or made."""
     first, changed = desired.first_rule(lease.holder), memory.rules_changed
     instance = await set_finalizer(world, lease.holder, present=True)
-    answer, key, shared, _ = await together(
+    answer, key, _, _ = await together(
         create(world, RULES, first),
         _key_of(world, lease, warm),
-        uphold(world, lease.type),
+        _policy_at_the_claim(world, lease, memory, warm),
         claim_pod(world, lease, warm),
     )
-    if not has_its_own(world.config, warm):
-        memory.policy = shared
-    elif not warm.holder:
-        # It was offered because all of it is as it would be made now, its policy too.
-        memory.policy = digest_of(policy(lease, (), world.config))
     if first is None or answer is not None:
         rulebook.presume_rules(world, instance, memory, answer, changed)
     of = Lease(lease.deployment.metadata.name, lease.epoch)
     isolation = of_pod(of_lease(lease, world.config, vpn=False), isolated=warm.isolated)
     bound = status.bound(instance, of, PodSecrets(key, lease.nonce), world.now(), isolation=isolation, warm=True)
-    await write_status(world, instance, instance.status, bound)
+    await write_status(world, instance, instance.status, status.with_machine(bound, lease.machine))
+
+
+async def _policy_at_the_claim(world: World, lease: LeaseParts, memory: Memory, warm: PodView) -> None:
+    """Apply what stands around a warm pod with a holder: its machine is opened here for the first time."""
+    if lease.network is not None:
+        await _apply_policy(world, lease, memory, (), warm)
+        return
+    shared = await uphold(world, lease.type)
+    if not has_its_own(world.config, lease, warm):
+        memory.policy = shared
+    elif not warm.holder:
+        # It was offered because all of it is as it would be made now, its policy too.
+        memory.policy = digest_of(policy(lease, (), world.config))
 
 
 async def _bind_cold(world: World, lease: LeaseParts, memory: Memory) -> None:
@@ -112,6 +120,7 @@ async def _bind_cold(world: World, lease: LeaseParts, memory: Memory) -> None:
     of = Lease(lease.deployment.metadata.name, lease.epoch)
     isolation = of_lease(lease, world.config, vpn=vpn.settings(lease, world.config) is not None)
     bound = status.bound(instance, of, PodSecrets(key, lease.nonce), world.now(), isolation=isolation)
+    bound = status.with_machine(bound, lease.machine)
     await _name_secrets(world, replace(lease, instance=instance), memory, bound)
     # Where there are hooks, the pod is made when they have run: make_missing() follows.
     if not lease.type.spec.hooks.any:
@@ -179,7 +188,7 @@ async def _apply_policy(
 ) -> None:
     """Apply what stands around the pod of a lease; without a pod, around the one that is made next."""
     shared = await uphold(world, lease.type)
-    if not has_its_own(world.config, pod):
+    if not has_its_own(world.config, lease, pod):
         memory.policy, memory.policy_name = shared, ""
         return
     manifest = policy(lease, rules, world.config)

@@ -12,6 +12,7 @@ from berth_core.queue.order import queued
 from berth_core.resources import Instance, WorkspaceType
 from berth_core.resources.base import Returned
 from berth_core.resources.instance import InForce, InstanceStatus
+from berth_core.resources.workspacedeployment import Machine
 from berth_operator.instances.hooks.decide import Cleaning
 from berth_operator.instances.observed import REFUSED, STARTING, ObservedInstance
 from berth_operator.instances.plan import Plan
@@ -66,6 +67,11 @@ def bound(
         state.USER_NAMESPACE: isolation,
         **_starting(instance, *STARTING),
     })  # fmt: skip
+
+
+def with_machine(status: InstanceStatus, machine: Machine | None) -> InstanceStatus:
+    """Status of one that was just bound, with the machine that its lease opens."""
+    return status.model_copy(update={"machine": machine})
 
 
 def renewed(instance: Instance, secrets: PodSecrets) -> InstanceStatus:

@@ -6,7 +6,7 @@ import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from ipaddress import IPv4Address, IPv4Network, IPv6Address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, ip_network
 from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, Json, TypeAdapter
@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, Json, TypeAdapter
 from berth_core import durations, names
 from berth_core.archive.settings import ArchiveSettings, archive_settings
 from berth_core.firewall import Network, Sources
+from berth_core.machines.placement import Grounds
 from berth_core.process.settings import LENGTH, NETWORKS, PORT, SWITCH, TEXTS, Settings, split
 from berth_core.resources import KINDS
 from berth_core.vpn import Protocol, Tunnel, configuration
@@ -155,7 +156,7 @@ class Config:
     block_cluster: bool = False
     """Whether workspaces do not reach the cluster's own networks either."""
     machines: tuple[Network, ...] = ()
-    """Networks where machines stand: no pod reaches them by what its type names."""
+    """Networks where machines stand: no pod reaches them, but for its own lease's machine."""
     resolvers: tuple[IPv4Address | IPv6Address, ...] = ()
     """DNS servers that pods made for users ask in place of the cluster's."""
     own_networks: tuple[Network, ...] = ()
@@ -191,6 +192,12 @@ class Config:
     def out_of_reach(self) -> tuple[Network, ...]:
         """Networks that no workspace reaches, whatever its type says."""
         return (*self.blocked, *self.machines, *self.own_networks)
+
+    @property
+    def grounds(self) -> Grounds:
+        """Where machines may stand, and so what a lease may open."""
+        closed = (*self.blocked, *self.own_networks)
+        return Grounds(self.machines, closed, tuple(ip_network(str(address)) for address in self.resolvers))
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:

@@ -80,6 +80,13 @@ def lease_parts(
     return LeaseParts(bound(sshKeys=ssh_keys or []), deployment(overrides=overrides or {}), type_(**spec), 3)
 
 
+def machine_parts(**machine: Any) -> LeaseParts:
+    """A lease of `one`, whose machine had that address when it was bound and has another since."""
+    network = {"addresses": ["192.0.2.40/32"], "ports": [{"port": 30002}], **machine}
+    since = {"network": {"addresses": ["192.0.2.99/32"]}}
+    return LeaseParts(bound(status={"machine": {"network": network}}), deployment(machine=since), type_(), 3)
+
+
 def pod(**changes: Any) -> PodView:
     """A pod that serves."""
     fields: dict[str, Any] = {

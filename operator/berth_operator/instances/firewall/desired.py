@@ -6,7 +6,7 @@ from functools import lru_cache
 from ipaddress import ip_address
 from typing import Final
 
-from berth_core.firewall import Rule, Tunnel, digest_of, parse_source, ruleset_body, stamp
+from berth_core.firewall import NO_MACHINES, Machines, Rule, Tunnel, digest_of, parse_source, ruleset_body, stamp
 from berth_core.kube.types import Object
 from berth_core.resources import FirewallRule, FirewallRuleSpec, Instance, manifest
 from berth_core.resources.instance import InForce
@@ -44,21 +44,23 @@ def _rule(source: str, action: str) -> Rule:
     return Rule.parse(source, action)
 
 
-def body(rules: Sequence[Rule], own_address: str | None, tunnel: Tunnel | None = None) -> str:
+def body(
+    rules: Sequence[Rule], own_address: str | None, tunnel: Tunnel | None = None, machines: Machines = NO_MACHINES
+) -> str:
     """Ruleset without its stamp; ``own_address`` is where the operator's path check comes from."""
-    return _body(tuple(rules), own_address, tunnel)
+    return _body(tuple(rules), own_address, tunnel, machines)
 
 
 @lru_cache(maxsize=256)
-def _body(rules: tuple[Rule, ...], own_address: str | None, tunnel: Tunnel | None) -> str:
+def _body(rules: tuple[Rule, ...], own_address: str | None, tunnel: Tunnel | None, machines: Machines) -> str:
     """Compile once for the look that finds a change, the push that follows, and the look after that."""
     sources = [parse_source(str(ip_address(own_address)))] if own_address else []
-    return ruleset_body(rules, operator_sources=sources, tunnel=tunnel)
+    return ruleset_body(rules, operator_sources=sources, tunnel=tunnel, machines=machines)
 
 
-def ended() -> str:
+def ended(machines: Machines = NO_MACHINES) -> str:
     """Ruleset, without its stamp, of a lease that is over: it lets nobody in, and resets open connections."""
-    return ruleset_body((), ended=True)
+    return ruleset_body((), machines=machines, ended=True)
 
 
 def push(ruleset: str, epoch: int, generation: int, keys: Iterable[str], notice: str = "") -> Push:

@@ -18,6 +18,7 @@ from berth_core.kube.types import Kind, Object
 from berth_core.resources import WorkspaceType
 from berth_operator.engine.workqueue import Key
 from berth_operator.engine.world import TermState, World
+from berth_operator.instances.manifests.common import LeaseParts
 from berth_operator.instances.manifests.comparison import stands
 from berth_operator.instances.manifests.policy import type_policy
 from berth_operator.kinds import PODS, POLICIES, POLICY, TYPES
@@ -63,9 +64,12 @@ class TypePolicies(TermState):
         self.gone.clear()
 
 
-def has_its_own(config: Config, pod: PodView | None) -> bool:
-    """Whether a lease has a NetworkPolicy of its own: its sources are exact, or an earlier version made its pod."""
-    return config.sources is Sources.EXACT or (pod is not None and not pod.type)
+def has_its_own(config: Config, lease: LeaseParts, pod: PodView | None) -> bool:
+    """Whether a lease has a NetworkPolicy of its own.
+
+    Its sources are exact, it opens a machine's endpoints, or an earlier version made its pod.
+    """
+    return config.sources is Sources.EXACT or lease.network is not None or (pod is not None and not pod.type)
 
 
 async def uphold(world: World, type_: WorkspaceType) -> str:

@@ -39,7 +39,8 @@ def ruleset(world: World, instance: Instance, rules: list[FirewallRule], pod: Po
     """Return the ruleset that an instance should have, without its stamp."""
     settings = world.config.vpn if instance.spec.vpn else None
     tunnel = Tunnel(DEVICE, settings.tunnel.network) if settings is not None else None
-    return desired.body(desired.compiled(rules), own_address(pod.ip, names.AGENT_PORT), tunnel)
+    machines = world.config.grounds.around(instance.network)
+    return desired.body(desired.compiled(rules), own_address(pod.ip, names.AGENT_PORT), tunnel, machines)
 
 
 def refuses_us(memory: Memory, pod: PodView) -> bool:

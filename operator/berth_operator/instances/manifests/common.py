@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from berth_core import names
 from berth_core.kube.types import Object
 from berth_core.resources import Instance, WorkspaceDeployment, WorkspaceType
+from berth_core.resources.workspacedeployment import Machine, MachineNetwork
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,22 @@ class LeaseParts:
         if self.instance is None:
             raise RuntimeError("nobody has this lease yet")
         return self.instance
+
+    @property
+    def machine(self) -> Machine | None:
+        """The machine that the lease opens: as the deployment has it while it is bound, and as it was then after that.
+
+        None while nobody has the lease: what is kept warm opens no machine.
+        """
+        if self.instance is None:
+            return None
+        status = self.instance.status
+        return self.deployment.spec.machine if status.epoch is None else status.machine
+
+    @property
+    def network(self) -> MachineNetwork | None:
+        """Endpoints that the lease opens of its machine."""
+        return self.machine.network if self.machine is not None else None
 
     @property
     def namespace(self) -> str:

@@ -1,4 +1,7 @@
-"""NetworkPolicies of leases: one for all pods of a type, and with ``sources: exact`` one for each lease (ADR 0046)."""
+"""NetworkPolicies of leases: one for all pods of a type, and one for a lease that needs its own.
+
+That is each lease with ``sources: exact`` (ADR 0046), and each of a machine with an address of its own (ADR 0049).
+"""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -38,7 +41,7 @@ def type_policy(type_: WorkspaceType, config: Config) -> Object:
 
 
 def policy(lease: LeaseParts, rules: Sequence[Rule], config: Config) -> Object:
-    """Manifest for the pod of one lease: ingress by the rules, egress as the type says."""
+    """Manifest for the pods of one lease: ingress by the rules, egress as the type says, and to its machine."""
     request = PolicyRequest(
         name=lease.name,
         namespace=lease.namespace,
@@ -48,6 +51,7 @@ def policy(lease: LeaseParts, rules: Sequence[Rule], config: Config) -> Object:
         operator=OperatorPods(namespace=config.namespace),
         sources=config.sources,
         egress=type_egress(lease.type, config),
+        machine=config.grounds.opened(lease.network),
         dns=dns_peers(config),
         ports=_ports(config, with_vpn=vpn.settings(lease, config) is not None),
     )
@@ -59,7 +63,7 @@ def policy(lease: LeaseParts, rules: Sequence[Rule], config: Config) -> Object:
 
 
 def closed_policy(lease: LeaseParts, config: Config) -> Object:
-    """Manifest for while a hook runs: no user comes in, whatever the rules; egress as the type says."""
+    """Manifest for while a hook runs: no user comes in, whatever the rules; egress as for the lease."""
     return policy(lease, (), replace(config, sources=Sources.EXACT))
 
 

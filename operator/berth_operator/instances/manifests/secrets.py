@@ -3,7 +3,7 @@
 import orjson
 
 from berth_core import names
-from berth_core.firewall import closed_ruleset
+from berth_core.firewall import NO_MACHINES, Machines, closed_ruleset
 from berth_core.kube.types import Object
 from berth_operator.agents.certificates import KeyPair
 from berth_operator.instances.manifests.common import LeaseParts
@@ -16,12 +16,15 @@ def workspace_secret(lease: LeaseParts, key: HostKey) -> Object:
     return opaque(lease.metadata(lease.workspace_secret), data)
 
 
-def agent_secret(lease: LeaseParts, pair: KeyPair, authority: str) -> Object:
-    """Secret that the agent mounts: its certificate, our CA, and the closed ruleset with the holder's keys."""
+def agent_secret(lease: LeaseParts, pair: KeyPair, authority: str, machines: Machines = NO_MACHINES) -> Object:
+    """Secret that the agent mounts: its certificate, our CA, and the closed ruleset with the holder's keys.
+
+    The closed ruleset opens no machine, not even the lease's own.
+    """
     initial = {
         "epoch": lease.epoch,
         "generation": 0,
-        "ruleset": closed_ruleset(lease.epoch),
+        "ruleset": closed_ruleset(lease.epoch, machines=machines),
         "authorizedKeys": list(lease.instance.spec.ssh_keys) if lease.instance is not None else [],
         "notice": "",
     }

@@ -22,6 +22,12 @@ def made_from(lease: LeaseParts, config: Config) -> str:
     if config.sources is Sources.EXACT:
         manifests.append(policy(lease, (), config))
     parts = [names.type_labels(lease.type.metadata.name), *(manifest["spec"] for manifest in manifests)]
+    if config.machines:
+        # Its closed ruleset shuts these: a pod that was made before a network was named does not.
+        around = config.grounds.around(None)
+        parts.append([str(network) for network in (*around.networks, *around.resolvers)])
+    if lease.deployment.spec.machine is not None:
+        parts.append(lease.deployment.spec.machine.wire())
     return hashlib.sha256(orjson.dumps(parts)).hexdigest()
 
 

@@ -174,7 +174,7 @@ async def _make(world: World, seen: ObservedWarm, epoch: int) -> None:
 
 
 def _own_policy(world: World, parts: LeaseParts) -> list[Awaitable[Object]]:
-    own = has_its_own(world.config, None)
+    own = has_its_own(world.config, parts, None)
     return [world.client.apply(POLICIES, policy(parts, (), world.config))] if own else []
 
 

@@ -4,6 +4,7 @@ import pytest
 
 from berth_core.kube.conditions import find
 from berth_core.kube.model import timestamp
+from berth_core.machines.placement import FAULTS, Fault
 from berth_core.resources import WorkspaceDeployment
 from berth_core.resources.workspacedeployment import Health
 from berth_operator.deployments.decide import ObservedDeployment, deployment_status, maintenance_left, type_status
@@ -39,6 +40,35 @@ def test_what_does_not_show_that_it_is_there_is_offline(
 ) -> None:
     found = reasons(ObservedDeployment(deployment(heartbeat=heartbeat), node_ready=node_ready))
     assert (found["Online"][0], found["Available"][1]) == (online, available)
+
+
+@pytest.mark.parametrize(
+    ("template", "reason"),
+    [
+        ({}, "TwoWalls"),
+        ({"addCapabilities": ["SYS_NICE"]}, "TwoWalls"),
+        ({"privileged": True}, "OneWall"),
+        ({"addCapabilities": ["cap_net_raw"]}, "OneWall"),
+        ({"addCapabilities": ["NET_ADMIN"]}, "OneWall"),
+    ],
+)
+def test_a_type_that_gets_past_its_ruleset_leaves_a_machine_one_wall(template: dict[str, Any], reason: str) -> None:
+    kind = type_(template={"image": "x", **template})
+    arm = deployment(machine={"network": {"addresses": ["192.0.2.40/32"]}})
+    assert reasons(ObservedDeployment(arm, type=kind))["Walled"][1] == reason
+    assert "Walled" not in reasons(ObservedDeployment(deployment(), type=kind))
+    status = deployment_status(ObservedDeployment(arm, type=kind), NOW)
+    without = deployment(status=status.wire())
+    assert reasons(ObservedDeployment(without, type=kind))["Walled"][0] == "True", "it names no endpoint any more"
+
+
+@pytest.mark.parametrize("reason", sorted(FAULTS))
+def test_a_machine_that_may_not_be_lent_is_offline_whatever_its_heartbeat_says(reason: str) -> None:
+    observed = ObservedDeployment(
+        deployment(heartbeat="node"), node_ready=True, machine=Fault(reason, "since it is so")
+    )
+    assert reasons(observed)["Online"] == ("False", reason)
+    assert reasons(observed)["Available"] == ("False", "Offline")
 
 
 def test_of_two_with_one_id_the_older_has_it() -> None:

@@ -10,6 +10,7 @@ from berth_core import names
 from berth_core.kube.containers import Container
 from berth_core.kube.model import timestamp
 from berth_core.leases.availability import Lease
+from berth_core.machines.placement import Fault
 from berth_operator.instances.decide import (
     CRASHES,
     PATIENCE,
@@ -27,6 +28,7 @@ from ..samples import LEASE, NOW, agent, at, bound, deployment, ended_condition,
 
 DELETED: dict[str, Any] = {"metadata": {"deletionTimestamp": timestamp(NOW), "finalizers": ["berth.dev/fence"]}}
 LATER = Lease("one", 4)
+IN_USE = Fault("EndpointInUse", "a lease of two has its endpoints")
 RETURNING = instance(status={"returned": {"deployment": "one", "epoch": 3}})
 GONE = {"pod": None, "agent": agent(acknowledged=None, current=False, listening=None, path=None)}
 
@@ -81,6 +83,8 @@ def waiting_for(reason: str, message: str = "") -> Container:
         (ObservedInstance(instance()), Step.TURN),
         (ObservedInstance(instance(), held=LEASE, deployment=deployment(), type=type_()), Step.BIND),
         (ObservedInstance(instance(), held=LEASE, deployment=deployment()), Step.END),
+        (ObservedInstance(instance(), held=LEASE, deployment=deployment(), type=type_(), machine=IN_USE), Step.END),
+        (seen(machine=IN_USE, agent=agent(current=False)), Step.END),
         (ObservedInstance(instance(claim={"deployment": "one", "epoch": 3}), lost="it is free"), Step.END),
     ],
 )

@@ -1,6 +1,7 @@
 """The NetworkPolicy of a type is applied once, follows the type, and goes some time after it."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -24,7 +25,7 @@ from berth_operator.instances.firewall.policies import (
 from berth_operator.kinds import PODS, POLICIES, POLICY, TYPES
 from berth_operator.registry import make_world
 
-from ..samples import CONFIG, pod, type_
+from ..samples import CONFIG, lease_parts, machine_parts, pod, type_
 
 NAME = names.type_policy("bench")
 KEY = Key(POLICY, "lab", "bench")
@@ -83,11 +84,16 @@ def forgets(world: World) -> None:
 
 
 def test_a_lease_has_its_own_where_sources_are_exact_or_an_earlier_version_made_its_pod() -> None:
-    assert not has_its_own(CONFIG, None)
-    assert not has_its_own(CONFIG, pod(type="bench"))
-    assert has_its_own(CONFIG, pod(type=""))
+    assert not has_its_own(CONFIG, lease_parts(), None)
+    assert not has_its_own(CONFIG, lease_parts(), pod(type="bench"))
+    assert has_its_own(CONFIG, lease_parts(), pod(type=""))
     exact = type(CONFIG)(**{**vars(CONFIG), "sources": Sources.EXACT})
-    assert has_its_own(exact, pod(type="bench"))
+    assert has_its_own(exact, lease_parts(), pod(type="bench"))
+
+
+def test_a_lease_of_a_machine_at_an_address_has_its_own_and_a_warm_pod_of_nobody_has_not() -> None:
+    assert has_its_own(CONFIG, machine_parts(), pod(type="bench"))
+    assert not has_its_own(CONFIG, replace(machine_parts(), instance=None, warm=True), None)
 
 
 async def test_many_leases_of_a_type_apply_it_once(world: World, store: Store) -> None:

@@ -1,0 +1,1 @@
+"""Which deployment may have which endpoints of machines (ADR 0049)."""
