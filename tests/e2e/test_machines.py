@@ -1,0 +1,251 @@
+"""Robots at addresses: which packets reach them, from where, and when.
+
+The table has a row for each place to try from, each robot, and each moment. More places, robots and moments are more
+entries of WHO, ROBOTS and Lent: `expected` says for all of them who gets where.
+"""
+
+import json
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from builds import Builds, recipe
+from echoing import Echo
+from gitserver import serving
+from knocking import inside
+from lab import NAMESPACE, Lab, Person
+from places import IMAGE, neighbours, netns_by_address
+
+from berth_core import names
+from berth_dev.cluster.network import NETNS_FOLDER, NETWORK, NODES, OUTSIDE, Machine
+
+pytestmark = pytest.mark.nodes
+
+GROUND: Final = f"{NETWORK[192]}/28"
+"""Where robots stand (``instances.machineCidrs``)."""
+ROBOTS: Final = {"left": str(NETWORK[200]), "right": str(NETWORK[201])}
+"""Robots by their deployments: both are of one type."""
+PORT, STANDING = 8080, 8081
+"""An echo, and the port where this test watches a connection that stays."""
+WHEN: Final = ("before", "in", "after")
+"""The lease of the robot ``left``, which ada has; bob has ``right`` all the time."""
+TEMPLATE: Final = {"image": IMAGE, "imagePullPolicy": "IfNotPresent"}
+TRY: Final = 'for t in {}; do (timeout 2 bash -c "</dev/tcp/$t/{}" 2>/dev/null && echo $t) & done; wait'
+PYTHON_TRY: Final = (
+    "import socket\n"
+    "for t in {!r}:\n"
+    "    s = socket.socket(); s.settimeout(2)\n"
+    "    print('reached' if s.connect_ex((t, {})) == 0 else 'missed', t)"
+)
+
+
+@dataclass
+class Stage:
+    """The lab at one moment."""
+
+    lab: Lab
+    when: str
+    ada: str
+    """Id of ada's instance; of an earlier moment, when it has ended."""
+    bob: str
+    roamer: str
+    plain: str
+    """Address of a pod that is not Berth's."""
+    build: Callable[[], set[str]]
+    """Runs a build that tries to reach the robots, and returns which it has reached."""
+
+    def pod_of(self, instance: str) -> str:
+        """Address of an instance's pod, warm or not."""
+        uid = self.lab.get("instance", instance)["status"]["podUid"]
+        (pod,) = (pod for pod in self.lab.objects("pods") if pod["metadata"]["uid"] == uid)
+        return str(pod["status"]["podIP"])
+
+    def warm_pod(self, deployment: str) -> str:
+        """Address of the pod that is kept warm for a deployment's next lease, once all of it runs."""
+        status = self.lab.get("wd", deployment)["status"]
+        name = names.warm_object(status["id"], status.get("epoch", 0) + 1)
+        self.lab.wait(f"pod/{name}", "create", seconds=60)
+        self.lab.wait(f"pod/{name}", "condition=Ready", seconds=60)
+        return str(self.lab.get("pod", name)["status"]["podIP"])
+
+
+def tried_from(address: str) -> set[str]:
+    """Robots that a connection from a pod's network reaches."""
+    where = netns_by_address()[address]
+    command = TRY.format(" ".join(ROBOTS.values()), PORT)
+    done = subprocess.run(
+        ["nsenter", f"--net={where}", "bash", "-c", command], capture_output=True, text=True, check=True, timeout=60
+    )
+    return set(done.stdout.split())
+
+
+WHO: Final[dict[str, tuple[tuple[str, ...], Callable[[Stage], set[str]]]]] = {
+    "holder of left": (("in",), lambda stage: tried_from(stage.pod_of(stage.ada))),
+    "holder of right, of the same type": (WHEN, lambda stage: tried_from(stage.pod_of(stage.bob))),
+    "holder of another type that names the robots' network": (
+        WHEN,
+        lambda stage: tried_from(stage.pod_of(stage.roamer)),
+    ),
+    "warm pod of left": (("before", "after"), lambda stage: tried_from(stage.warm_pod("left"))),
+    "build": (WHEN, lambda stage: stage.build()),
+    "pod that is not Berth's": (WHEN, lambda stage: tried_from(stage.plain)),
+}
+"""Places to try from: the moments at which there is such a place, and how to try."""
+CELLS: Final = [
+    (who, robot, when) for (who, (moments, _)), robot, when in product(WHO.items(), ROBOTS, WHEN) if when in moments
+]
+
+
+def expected(who: str, robot: str, _when: str) -> bool:
+    """Whether packets get there. That a plain pod's do proves that silence elsewhere is a wall."""
+    return who == "pod that is not Berth's" or who.startswith(f"holder of {robot}")
+
+
+@contextmanager
+def robots() -> Iterator[None]:
+    """Something listens at the robots' addresses, outside of the cluster."""
+    home = OUTSIDE[2]
+    _ip(home, *(f"address replace {address}/{NETWORK.prefixlen} dev eth0" for address in ROBOTS.values()))
+    _ip(home, *(f"route replace {node.pods} via {node.address}" for node in NODES))
+    try:
+        with Echo(_path(home), PORT):
+            yield
+    finally:
+        _ip(home, *(f"address delete {address}/{NETWORK.prefixlen} dev eth0" for address in ROBOTS.values()))
+        _ip(home, *(f"route delete {node.pods}" for node in NODES))
+
+
+@contextmanager
+def machine_networks(lab: Lab) -> Iterator[None]:
+    """The operator knows where robots stand, as the value ``instances.machineCidrs`` would tell it."""
+    try:
+        _tell_the_operator(lab, GROUND)
+        yield
+    finally:
+        _tell_the_operator(lab, "")
+
+
+def _tell_the_operator(lab: Lab, networks: str) -> None:
+    lab.kubectl("set", "env", "deployment/berth-operator", "-n", "berth", f"BERTH_MACHINE_CIDRS={networks}")
+    lab.kubectl("rollout", "status", "deployment/berth-operator", "-n", "berth", "--timeout=90s")
+
+
+@contextmanager
+def lent(lab: Lab) -> Iterator[None]:
+    """A type with a deployment for each robot, whose pods are kept warm, and another type that names their network."""
+    kind: dict[str, Any] = {"typeName": "robot_at_an_address", "template": TEMPLATE, "warm": True}
+    objects = [_object("WorkspaceType", "robot-at-an-address", kind)]
+    for name, address in ROBOTS.items():
+        ports = [{"protocol": "TCP", "port": PORT, "endPort": STANDING}]
+        machine = {"network": {"addresses": [f"{address}/32"], "ports": ports}}
+        objects.append(_object("WorkspaceDeployment", name, {"type": "robot_at_an_address", "machine": machine}))
+    lab.kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
+    network = {"egress": "list", "allowed": [GROUND, str(NETWORK)]}
+    roamer = lab.makes_type("roamer", TEMPLATE, network=network)
+    try:
+        for name in ROBOTS:
+            lab.wait(f"wd/{name}", "condition=Available")
+        yield
+    finally:
+        lab.kubectl("delete", "wd", *ROBOTS, roamer, "-n", NAMESPACE)
+        lab.kubectl("delete", "wt", "robot-at-an-address", roamer, "-n", NAMESPACE)
+
+
+@contextmanager
+def builder(lab: Lab) -> Iterator[Callable[[], set[str]]]:
+    """Runs builds whose scripts try the robots."""
+    program = PYTHON_TRY.format(sorted(ROBOTS.values()), PORT)
+    with serving(OUTSIDE[1]) as server:
+        repository = server.repository("tries")
+        repository.commit(recipe("python3 try.py") | {"try.py": program})
+        builds = Builds(lab)
+        project = builds.project(server.http("tries"))
+
+        def run() -> set[str]:
+            log = builds.log(builds.ended(builds.start(project)))
+            tries = [line.split() for line in log.splitlines() if line.startswith(("reached ", "missed "))]
+            assert len(tries) == len(ROBOTS), log
+            return {address for word, address in tries if word == "reached"}
+
+        yield run
+
+
+def test_a_robot_is_reached_by_its_lease_only_and_while_that_lasts(lab: Lab, ada: Person, bob: Person) -> None:
+    found: dict[tuple[str, str, str], bool] = {}
+    with robots(), machine_networks(lab), lent(lab), neighbours(lab) as plain, builder(lab) as build:
+        ids = {name: str(lab.get("wd", name)["status"]["id"]) for name in ROBOTS}
+        theirs, roamer = bob.takes(ids["right"]), bob.takes("roamer")
+        stage = Stage(lab, "", "", theirs, roamer, next(iter(plain.values())), build)
+        with listener(ROBOTS["left"]) as robot:
+            for when in WHEN:
+                stage.when = when
+                if when == "in":
+                    stage.ada = ada.takes(ids["left"])
+                    peer = stands(lab, ada, stage.ada, robot)
+                elif when == "after":
+                    ada.ends(stage.ada)
+                    says_no_more(peer)
+                for who, (moments, tries) in WHO.items():
+                    if when in moments:
+                        reached = tries(stage)
+                        found |= {(who, name, when): address in reached for name, address in ROBOTS.items()}
+        for instance in (theirs, roamer):
+            bob.ends(instance)
+    assert found == {cell: expected(*cell) for cell in CELLS}
+
+
+@contextmanager
+def listener(address: str) -> Iterator[socket.socket]:
+    """A robot's port at which this test sees connections as the robot does."""
+    with inside(_path(OUTSIDE[2]), lambda: socket.socket(socket.AF_INET, socket.SOCK_STREAM)) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((address, STANDING))
+        sock.listen()
+        sock.settimeout(15)
+        yield sock
+
+
+def stands(lab: Lab, person: Person, instance: str, robot: socket.socket) -> socket.socket:
+    """A connection from a workspace to the robot, over which something is sent again and again."""
+    info = person.asks("GET", f"/instance/{instance}").json
+    host, port = robot.getsockname()
+    loop = f"exec 3<>/dev/tcp/{host}/{port}; while echo tick >&3; do sleep 0.1; done"
+    done = person.ssh(info, f"setsid bash -c '{loop}' >/dev/null 2>&1 </dev/null &")
+    assert done.returncode == 0, done.stderr
+    peer, _ = robot.accept()
+    peer.settimeout(5)
+    assert peer.recv(100).startswith(b"tick")
+    return peer
+
+
+def says_no_more(peer: socket.socket) -> None:
+    """The robot hears nothing more over a connection of a lease that has ended; a word came every 0.1 s before."""
+    until = time.monotonic() + 3
+    with peer:
+        peer.settimeout(1)
+        try:
+            while peer.recv(65536):
+                assert time.monotonic() < until, "the connection goes on"
+        except (TimeoutError, ConnectionResetError):
+            return
+
+
+def _object(kind: str, name: str, spec: dict[str, Any]) -> dict[str, Any]:
+    metadata = {"name": name, "namespace": NAMESPACE}
+    return {"apiVersion": "berth.dev/v1alpha1", "kind": kind, "metadata": metadata, "spec": spec}
+
+
+def _path(machine: Machine) -> Path:
+    return NETNS_FOLDER / machine.namespace
+
+
+def _ip(machine: Machine, *lines: str) -> None:
+    command = machine.command("ip", "-force", "-batch", "-")
+    subprocess.run(command, input="\n".join(lines) + "\n", text=True, check=False, capture_output=True)
