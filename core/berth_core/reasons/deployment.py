@@ -67,19 +67,19 @@ _ONLINE: Final = (
     ),
     Reason(
         placement.OUTSIDE,
-        (ONLINE,),
+        (ONLINE, REACHABLE),
         "An address in `spec.machine.network` lies outside of `instances.machineCidrs`, so that others may reach it.",
         "Add its network to `instances.machineCidrs`, or correct the address.",
     ),
     Reason(
         placement.OUT_OF_REACH,
-        (ONLINE,),
+        (ONLINE, REACHABLE),
         "An address in `spec.machine.network` is one that nobody reaches, such as the cluster's own.",
         "Give the machine another address.",
     ),
     Reason(
         placement.IN_USE,
-        (ONLINE,),
+        (ONLINE, REACHABLE),
         "An address and a port in `spec.machine.network` belong to another deployment, which the message names.",
         "Give each deployment addresses or ports of its own; where a lease has them, wait for its end.",
     ),

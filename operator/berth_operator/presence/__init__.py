@@ -1,1 +1,1 @@
-"""Probes whether machines answer at their addresses (``spec.health``, ADR 0052)."""
+"""Probes whether machines answer at their addresses (``spec.health``, ADR 0050)."""
