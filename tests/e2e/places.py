@@ -2,7 +2,7 @@
 
 import json
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ from berth_dev.cluster.network import NETNS_FOLDER, NETWORK, NODES, OUTSIDE, Mac
 from berth_dev.processes import Identity, every_pid
 
 MORE = [str(NETWORK[last]) for last in range(120, 129)]
-"""Addresses that an outside client gets besides its own."""
+"""Addresses that the first outside client gets besides its own."""
 IMAGE = "localhost/berth-workspace:dev"
 
 
@@ -46,7 +46,7 @@ def around(lab: Lab, instance: str, info: Any) -> Iterator[Places]:
     node = next(node for node in NODES if node.name == pod["spec"]["nodeName"])
     other = next(other for other in NODES if other != node)
     address, bridge = pod["status"]["podIP"], node.pods.rpartition(".")[0] + ".1"
-    with neighbours(lab) as pods, more_addresses(), routes():
+    with neighbours(lab) as pods, more_addresses(OUTSIDE[0], MORE), routes():
         found = netns_by_address()
         outside = [Source(f"outside {machine.address}", _path(machine), machine.address) for machine in OUTSIDE]
         outside += [Source(f"outside {one}", _path(OUTSIDE[0]), one) for one in MORE]
@@ -92,13 +92,13 @@ def neighbours(lab: Lab) -> Iterator[dict[str, str]]:
 
 
 @contextmanager
-def more_addresses() -> Iterator[None]:
-    """Give the first outside client further addresses."""
-    _batch(OUTSIDE[0], [f"address replace {one}/{NETWORK.prefixlen} dev eth0" for one in MORE])
+def more_addresses(machine: Machine, addresses: Collection[str]) -> Iterator[None]:
+    """Give an outside client further addresses."""
+    _batch(machine, [f"address replace {one}/{NETWORK.prefixlen} dev eth0" for one in addresses])
     try:
         yield
     finally:
-        _batch(OUTSIDE[0], [f"address delete {one}/{NETWORK.prefixlen} dev eth0" for one in MORE])
+        _batch(machine, [f"address delete {one}/{NETWORK.prefixlen} dev eth0" for one in addresses])
 
 
 @contextmanager

@@ -21,10 +21,10 @@ from echoing import Echo
 from gitserver import serving
 from knocking import inside
 from lab import NAMESPACE, Lab, Person
-from places import IMAGE, neighbours, netns_by_address
+from places import IMAGE, more_addresses, neighbours, netns_by_address, routes
 
 from berth_core import names
-from berth_dev.cluster.network import NETNS_FOLDER, NETWORK, NODES, OUTSIDE, Machine
+from berth_dev.cluster.network import NETNS_FOLDER, NETWORK, OUTSIDE, Machine
 
 pytestmark = pytest.mark.nodes
 
@@ -111,15 +111,8 @@ def expected(who: str, robot: str, _when: str) -> bool:
 @contextmanager
 def robots() -> Iterator[None]:
     """Something listens at the robots' addresses, outside of the cluster."""
-    home = OUTSIDE[2]
-    _ip(home, *(f"address replace {address}/{NETWORK.prefixlen} dev eth0" for address in ROBOTS.values()))
-    _ip(home, *(f"route replace {node.pods} via {node.address}" for node in NODES))
-    try:
-        with Echo(_path(home), PORT):
-            yield
-    finally:
-        _ip(home, *(f"address delete {address}/{NETWORK.prefixlen} dev eth0" for address in ROBOTS.values()))
-        _ip(home, *(f"route delete {node.pods}" for node in NODES))
+    with more_addresses(OUTSIDE[2], ROBOTS.values()), routes(), Echo(_path(OUTSIDE[2]), PORT):
+        yield
 
 
 @contextmanager
@@ -244,8 +237,3 @@ def _object(kind: str, name: str, spec: dict[str, Any]) -> dict[str, Any]:
 
 def _path(machine: Machine) -> Path:
     return NETNS_FOLDER / machine.namespace
-
-
-def _ip(machine: Machine, *lines: str) -> None:
-    command = machine.command("ip", "-force", "-batch", "-")
-    subprocess.run(command, input="\n".join(lines) + "\n", text=True, check=False, capture_output=True)

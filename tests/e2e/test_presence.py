@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pytest
 from echoing import Echo
 from lab import NAMESPACE, Lab, Person
-from places import IMAGE
+from places import IMAGE, more_addresses, routes
 
 from berth_dev.cluster.network import NETNS_FOLDER, NETWORK, OUTSIDE
 from berth_dev.paths import REPOSITORY
@@ -21,14 +21,6 @@ ELSEWHERE = str(NETWORK[141])
 """An address of the same machine that no value names."""
 PORT, EVERY, FAILURES = 30002, 2, 3
 NAME = "probed-arm"
-
-
-def robot_address(word: str) -> None:
-    for address in (ROBOT, ELSEWHERE):
-        subprocess.run(
-            ["ip", "-n", OUTSIDE[1].namespace, "address", word, f"{address}/{NETWORK.prefixlen}", "dev", "eth0"],
-            check=True,
-        )
 
 
 @contextmanager
@@ -63,11 +55,10 @@ def online(lab: Lab, reason: str, seconds: float) -> float:
 
 def test_a_robot_that_goes_is_lent_to_nobody_until_it_is_back(lab: Lab, ada: Person) -> None:
     netns = NETNS_FOLDER / OUTSIDE[1].namespace
-    robot_address("replace")
     health = {"tcp": PORT, "every": EVERY, "failures": FAILURES}
     spec = {"health": health, "machine": {"network": {"addresses": [f"{ROBOT}/32"]}}}
     try:
-        with networks_of_machines(lab, [f"{ROBOT}/32"]):
+        with more_addresses(OUTSIDE[1], (ROBOT, ELSEWHERE)), routes(), networks_of_machines(lab, [f"{ROBOT}/32"]):
             lab.makes_type(NAME.replace("-", "_"), {"image": IMAGE, "imagePullPolicy": "IfNotPresent"})
             deployment = lab.get("wd", NAME)["status"]["id"]
             with Echo(netns, PORT):
@@ -86,6 +77,5 @@ def test_a_robot_that_goes_is_lent_to_nobody_until_it_is_back(lab: Lab, ada: Per
                 lab.kubectl("patch", "wd", NAME, "-n", NAMESPACE, "--type=merge", "-p", json.dumps(elsewhere))
                 online(lab, "AddressForbidden", 30)
     finally:
-        robot_address("delete")
         lab.kubectl("delete", "wd", NAME, "-n", NAMESPACE, "--ignore-not-found")
         lab.kubectl("delete", "wt", NAME, "-n", NAMESPACE, "--ignore-not-found")
