@@ -1,6 +1,6 @@
 //! The table of cases: what each must show.
 
-use crate::properties::{FENCED, NOT_EARLY};
+use crate::properties::{FENCED, KEPT, NOT_EARLY};
 use crate::protocol::{Orphans, Pause, Protocol};
 
 pub struct Case {
@@ -27,6 +27,8 @@ const NOW: Protocol = Protocol {
     nonces: true,
     makes_secrets_again: false,
     warm: false,
+    unnames: true,
+    removals: 0,
     api_gives_back: false,
     deletion_waits: None,
     losses: 0,
@@ -72,6 +74,9 @@ pub fn all() -> Vec<Case> {
         breaks("warm, as it was: process pause, 2 leaders, 2 instances", Protocol { leaders: 2, users: 2, warm: true, ..tombstone }),
         breaks("warm, the API gives back: 1 leader, 2 instances", Protocol { users: 2, warm: true, api_gives_back: true, ..NOW }),
         holds("warm: 1 leader, 2 instances", true, Protocol { users: 2, warm: true, ..NOW }),
+        holds("warm, of no use: 1 leader, 1 instance", true, Protocol { warm: true, removals: 1, ..NOW }),
+        holds("warm, of no use: machine pause, 2 leaders, 1 instance", false, Protocol { leaders: 2, warm: true, removals: 1, ..NOW }),
+        Case { breaks: &[KEPT], ..breaks("warm, of no use, and not un-named: 1 leader, 1 instance", Protocol { warm: true, removals: 1, unnames: false, ..NOW }) },
         holds("warm: machine pause, 2 leaders, 1 instance", false, Protocol { leaders: 2, warm: true, ..NOW }),
         breaks("deletion, as it was: 1 leader, 2 instances", Protocol { users: 2, deletion_waits: Some(false), ..NOW }),
         holds("deletion waits: 1 leader, 2 instances", true, Protocol { users: 2, deletion_waits: Some(true), ..NOW }),

@@ -11,8 +11,7 @@ pub fn first(protocol: &Protocol, state: &State, x: usize) -> Option<Pass> {
         return None;
     }
     let at = if seen.ended {
-        let claimed = state.warm_pods.iter().any(|pod| pod.holder as usize == x + 1);
-        let leftover = claimed || state.pods[x].phase != Phase::Absent || state.secrets[x] != 0 || state.held_by(x);
+        let leftover = state.pods[x].phase != Phase::Absent || state.secrets[x] != 0 || state.held_by(x);
         leftover.then_some(At::DeleteSecrets)
     } else if seen.ends {
         Some(At::DeleteSecrets)
@@ -56,7 +55,8 @@ pub fn step(protocol: &Protocol, state: &mut State, x: usize, pass: Pass, choice
             Pass { at, about: state.claims[x], ..pass }
         }
         At::ReadDeployment => match state.warm_of(x) {
-            Some(e) if protocol.warm && serves(state, e, x) => then(At::ClaimWarm),
+            // The lease is the claim. While it is held the status names the same pod, so a cache may tell.
+            Some(e) if protocol.warm && serves(state, e) => Pass { at: At::BindWarm, nonce: state.warm_pods[e].nonce, ..pass },
             _ => then(At::MakeSecret),
         },
         At::MakeSecret => {
@@ -74,8 +74,7 @@ pub fn step(protocol: &Protocol, state: &mut State, x: usize, pass: Pass, choice
             let nonce = pass.seen.nonce;
             match state.warm_of(x) {
                 Some(e) if pass.seen.warm => {
-                    let holder = x as u8 + 1;
-                    make(&mut state.warm_pods[e], Pod { holder, ..Pod::made(nonce) });
+                    make(&mut state.warm_pods[e], Pod::made(nonce));
                 }
                 _ => make(&mut state.pods[x], Pod::made(nonce)),
             }
@@ -123,13 +122,6 @@ pub fn step(protocol: &Protocol, state: &mut State, x: usize, pass: Pass, choice
             }
             over
         }
-        At::ClaimWarm => match state.warm_of(x) {
-            Some(e) if serves(state, e, x) => {
-                state.warm_pods[e].holder = x as u8 + 1;
-                Pass { at: At::BindWarm, nonce: state.warm_pods[e].nonce, ..pass }
-            }
-            _ => over,
-        },
         At::BindWarm if unchanged => {
             state.instances[x].nonce = pass.nonce;
             state.instances[x].warm = true;
@@ -195,8 +187,8 @@ pub fn make(place: &mut Pod, pod: Pod) {
     }
 }
 
-/// Whether the warm pod of an epoch can be had by an instance that holds the lease of that epoch.
-fn serves(state: &State, e: usize, x: usize) -> bool {
+/// Whether the warm pod of an epoch serves who holds the lease of that epoch: the deployment's status names it.
+fn serves(state: &State, e: usize) -> bool {
     let pod = state.warm_pods[e];
-    matches!(pod.phase, Phase::Made | Phase::Runs) && !pod.deleting && (pod.holder == 0 || pod.holder as usize == x + 1)
+    matches!(pod.phase, Phase::Made | Phase::Runs) && !pod.deleting && pod.nonce == state.deployment.warm
 }

@@ -14,10 +14,9 @@ pub fn is_fenced(state: &State) -> bool {
             return true;
         }
         let deployment = state.deployment;
-        let mine = pod.holder == 0 || pod.holder == deployment.holder;
         match deployment.holder {
-            0 => deployment.here && deployment.epoch as usize == e && pod.holder == 0,
-            _ => deployment.epoch as usize == e + 1 && mine,
+            0 => deployment.here && deployment.epoch as usize == e,
+            _ => deployment.epoch as usize == e + 1,
         }
     });
     cold && warm
@@ -58,6 +57,7 @@ pub const FENCED: &str = "fenced";
 pub const NOT_EARLY: &str = "not early";
 pub const PROMISED: &str = "what was promised is kept";
 pub const ENDED: &str = "what has ended runs no more";
+pub const KEPT: &str = "what was lent is not removed as nobody's";
 pub const SETTLED: &str = "all is given back in the end";
 pub const USED: &str = "an instance was served";
 
@@ -67,6 +67,7 @@ pub fn all() -> Vec<Property<Protocol>> {
         Property::always(NOT_EARLY, |_, state: &State| !state.early),
         Property::always(PROMISED, |_, state| keeps_promises(state)),
         Property::always(ENDED, |_, state| stays_ended(state)),
+        Property::always(KEPT, |_, state: &State| !state.robbed),
         // Looked at where nothing more can happen: a run that stops there has been settled.
         Property::eventually(SETTLED, is_settled),
         Property::sometimes(USED, |protocol: &Protocol, state: &State| {

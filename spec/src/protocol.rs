@@ -43,6 +43,10 @@ pub struct Protocol {
     pub makes_secrets_again: bool,
     /// Pods are kept warm.
     pub warm: bool,
+    /// A warm pod is un-named in the deployment's status, by a compare-and-swap, before it is removed as nobody's.
+    pub unnames: bool,
+    /// Warm pods for the next epoch that may be found to be of no use.
+    pub removals: u8,
     /// D8: the API gives a lease back that opened nothing, whatever its warm pod does. Else it makes a tombstone.
     pub api_gives_back: bool,
     /// D4: a deployment that is deleted waits for its lease. `None`: nobody deletes it.
@@ -74,7 +78,7 @@ impl Protocol {
 
     /// The nonce that a leader draws, another one in each life of the deployment.
     fn nonce(&self, state: &State, leader: u8) -> Nonce {
-        if self.nonces { leader + (state.made - 1) * LEADERS as u8 } else { 1 }
+        if self.nonces { leader + (state.made - 1 + state.unnamed) * LEADERS as u8 } else { 1 }
     }
 
     pub fn is_kubectl(&self, x: usize) -> bool {
@@ -86,7 +90,8 @@ impl Protocol {
         let pass = state.passes[leader as usize - 1][key];
         let can = self.may_write(state, leader);
         match pass.at {
-            At::Idle => (can && self.first(state, leader, key).is_some()) as u8,
+            At::Idle if !can => 0,
+            At::Idle => self.first(state, leader, key, 0).is_some() as u8 + self.first(state, leader, key, 1).is_some() as u8,
             // Whether it is within the quota is not modelled: it may be found either way.
             At::ReadDeployment if self.is_kubectl(key) && state.held_by(key) => 1 + (state.returns > 0) as u8,
             at if !leader::is_checked(at) => 1,
@@ -95,21 +100,28 @@ impl Protocol {
         }
     }
 
-    /// The step with which a pass over a key begins in this state; None where it has nothing to do.
-    fn first(&self, state: &State, leader: u8, key: usize) -> Option<Pass> {
+    /// The step with which a pass over a key begins in this state; None where it has nothing to do. There is a second
+    /// choice only for what is kept warm, and a first one wherever there is a second.
+    fn first(&self, state: &State, leader: u8, key: usize, choice: u8) -> Option<Pass> {
         match key {
+            WARM_KEY if choice == 1 => warm::throws_away(self, state).filter(|_| warm::first(self, state).is_some()),
+            WARM_KEY => warm::first(self, state).or_else(|| warm::throws_away(self, state)),
+            _ if choice == 1 => None,
             DEPLOYMENT_KEY => deployment::first(self, state),
-            WARM_KEY => warm::first(self, state),
             TURN_KEY => deployment::first_turn(self, state),
             x => instance::first(self, state, x),
         }
-        .map(|pass| Pass { nonce: self.nonce(state, leader), ..pass })
+        .map(|pass| Pass { nonce: if pass.nonce == 0 { self.nonce(state, leader) } else { pass.nonce }, ..pass })
     }
 
     fn go_on(&self, state: &mut State, leader: u8, key: usize, choice: u8) {
         let pass = state.passes[leader as usize - 1][key];
         let follows = if pass.at == At::Idle {
-            self.first(state, leader, key).unwrap_or_default()
+            let begun = self.first(state, leader, key, choice).unwrap_or_default();
+            if key == WARM_KEY && warm::throws_away(self, state) == Some(begun) {
+                state.removals -= 1;
+            }
+            begun
         } else if self.pause == Pause::Process && !pass.checked && leader::is_checked(pass.at) {
             Pass { checked: true, ..pass }
         } else {
@@ -151,13 +163,16 @@ impl Model for Protocol {
             told_to_end: [false; INSTANCES],
             losses: self.losses,
             returns: self.returns,
+            removals: self.removals,
+            unnamed: 0,
             made: 1,
             early: false,
+            robbed: false,
         }]
     }
 
     fn actions(&self, state: &State, acts: &mut Vec<Act>) {
-        if state.early {
+        if state.early || state.robbed {
             return;
         }
         api::acts(self, state, acts);

@@ -71,8 +71,6 @@ pub struct Pod {
     pub phase: Phase,
     pub deleting: bool,
     pub nonce: Nonce,
-    /// Of a warm pod: index of the instance that has claimed it, plus one.
-    pub holder: u8,
 }
 
 /// How far a client's `POST /new` is.
@@ -102,7 +100,6 @@ pub enum At {
     MakePod,
     /// As it was: the pod and the status that says Bound are written side by side; what is still to come.
     Open { pod: bool, status: bool },
-    ClaimWarm,
     BindWarm,
     MakeSecretAgain,
     MarkUnused,
@@ -129,6 +126,7 @@ pub enum At {
     WarmSecret,
     WarmNonce,
     WarmPod,
+    UnnameWarm,
     RemoveWarmPod,
     RemoveWarmSecret,
 }
@@ -140,7 +138,7 @@ pub struct Pass {
     pub seen: Instance,
     /// Instance, or epoch of a warm pair, that a pass over the deployment is about; epoch of a pass over an Instance.
     pub about: u8,
-    /// The nonce that it has drawn.
+    /// The nonce that it has drawn, or that of the warm pod which it takes or removes.
     pub nonce: Nonce,
     /// The check of leadership before the next write has passed.
     pub checked: bool,
@@ -168,10 +166,16 @@ pub struct State {
     pub losses: u8,
     /// Leases that may still be found to be beyond their user's quota.
     pub returns: u8,
+    /// Warm pods for the next epoch that may still be found to be of no use, such as after a day.
+    pub removals: u8,
+    /// Times that the status was made to name no warm pod: another nonce is drawn after each.
+    pub unnamed: u8,
     /// Times that the deployment was made.
     pub made: u8,
     /// A lease was given back while something of its epoch ran or could start.
     pub early: bool,
+    /// A warm pod was deleted as nobody's while its holder used it.
+    pub robbed: bool,
 }
 
 impl State {
@@ -266,7 +270,7 @@ impl Hash for Instance {
 
 impl Hash for Pod {
     fn hash<H: Hasher>(&self, h: &mut H) {
-        h.write_u16(self.phase as u16 | (self.deleting as u16) << 3 | (self.nonce as u16) << 4 | (self.holder as u16) << 8);
+        h.write_u16(self.phase as u16 | (self.deleting as u16) << 3 | (self.nonce as u16) << 4);
     }
 }
 

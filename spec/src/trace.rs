@@ -126,12 +126,13 @@ fn objects(protocol: &Protocol, state: &State) -> Objects {
                 epoch => format!(r#"{{"deployment":"d","epoch":{epoch}}}"#),
             };
             let fields = format!(
-                r#""id":"{}","claim":{claim},"terminate":{},"finalizer":{},"deployment":{},"epoch":{epoch},"nonce":{},"reason":{},"ended":{},"returned":{returned}"#,
+                r#""id":"{}","claim":{claim},"terminate":{},"finalizer":{},"deployment":{},"epoch":{epoch},"nonce":{},"warm":{},"reason":{},"ended":{},"returned":{returned}"#,
                 id(x),
                 instance.terminate,
                 instance.finalizer,
                 if instance.nonce == 0 { "null" } else { r#""d""# },
                 drawn(protocol, instance.nonce),
+                instance.warm,
                 if instance.ends { r#""Terminated""# } else { "null" },
                 instance.ended,
             );
@@ -141,12 +142,8 @@ fn objects(protocol: &Protocol, state: &State) -> Objects {
         belongings(protocol, &mut all, &cold(state, x), state.secrets[x], state.pods[x], (&holder, state.claims[x], false));
     }
     for e in 0..INSTANCES {
-        let pod = state.warm_pods[e];
-        let holder = match pod.holder {
-            0 => "null".into(),
-            holder => format!(r#""{}""#, id(holder as usize - 1)),
-        };
-        belongings(protocol, &mut all, &warm(e), state.warm_secrets[e], pod, (&holder, e as u8 + 1, true));
+        let of = ("null", e as u8 + 1, true);
+        belongings(protocol, &mut all, &warm(e), state.warm_secrets[e], state.warm_pods[e], of);
     }
     all
 }

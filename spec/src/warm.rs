@@ -17,11 +17,14 @@ pub fn first(protocol: &Protocol, state: &State) -> Option<Pass> {
         let there = pod.phase != Phase::Absent || state.warm_secrets[e] != 0;
         let coming = e as u8 == deployment.epoch && deployment.can_be_had();
         let held = e as u8 + 1 == deployment.epoch && deployment.holder != 0;
-        if there && !coming && !held && pod.holder == 0 {
+        // The status does not name it: it is being removed, or a former leader made it.
+        let stray = coming && pod.phase != Phase::Absent && pod.nonce != deployment.warm;
+        if there && !held && (!coming || stray || pod.phase == Phase::Stopped) {
             return match pod.phase {
                 Phase::Absent => begin(At::RemoveWarmSecret, e),
-                Phase::Stopped => begin(At::RemoveWarmPod, e),
-                _ => (!pod.deleting).then_some(()).and(begin(At::RemoveWarmPod, e)),
+                Phase::Stopped => removal(protocol, state, e),
+                _ if pod.deleting => None,
+                _ => removal(protocol, state, e),
             };
         }
     }
@@ -36,6 +39,22 @@ pub fn first(protocol: &Protocol, state: &State) -> Option<Pass> {
         return begin(At::WarmPod, e);
     }
     begin(At::WarmSecret, e)
+}
+
+/// The step with which a pass begins that finds the pod for the next epoch to be of no use, though nothing in the model
+/// says so: its type has changed, or its day is over.
+pub fn throws_away(protocol: &Protocol, state: &State) -> Option<Pass> {
+    let e = state.deployment.epoch as usize;
+    let there = e < INSTANCES && matches!(state.warm_pods[e].phase, Phase::Made | Phase::Runs) && !state.warm_pods[e].deleting;
+    let may = protocol.warm && state.removals > 0 && state.deployment.can_be_had();
+    if may && there { removal(protocol, state, e) } else { None }
+}
+
+/// The first step of a removal. What the status names is un-named first.
+fn removal(protocol: &Protocol, state: &State, e: usize) -> Option<Pass> {
+    let named = state.deployment.warm != 0 && state.deployment.epoch as usize == e && state.deployment.holder == 0;
+    let at = if named && protocol.unnames { At::UnnameWarm } else { At::RemoveWarmPod };
+    Some(Pass { at, about: e as u8, seen: version(state), nonce: state.warm_pods[e].nonce, ..Pass::default() })
 }
 
 /// Take the step of a pass; the pass as it goes on.
@@ -58,9 +77,18 @@ pub fn step(protocol: &Protocol, state: &mut State, pass: Pass) -> Pass {
             let nonce = if protocol.ordered { pass.seen.nonce } else { pass.nonce };
             make(&mut state.warm_pods[e], Pod::made(nonce));
         }
-        // At the version that was seen: one that was claimed meanwhile stays.
+        // The compare-and-swap of the deployment's status: nobody has taken the lease since it was read.
+        At::UnnameWarm => {
+            if version(state) == pass.seen {
+                state.deployment.warm = 0;
+                state.unnamed += 1;
+                return then(At::RemoveWarmPod);
+            }
+        }
+        // The pod that was seen, by its uid.
         At::RemoveWarmPod => {
-            if state.warm_pods[e].holder == 0 {
+            if state.warm_pods[e].nonce == pass.nonce {
+                state.robbed |= is_used(state, e);
                 state.warm_pods[e].delete();
                 if state.warm_pods[e].phase == Phase::Absent {
                     return then(At::RemoveWarmSecret);
@@ -75,6 +103,14 @@ pub fn step(protocol: &Protocol, state: &mut State, pass: Pass) -> Pass {
         at => unreachable!("no step of a pass over what is kept warm: {at:?}"),
     }
     Pass::default()
+}
+
+/// Whether the warm pod of an epoch is there for an instance that holds its lease, was bound with it and does not end.
+fn is_used(state: &State, e: usize) -> bool {
+    let uses = |x: usize| state.instances[x].warm && state.warm_of(x) == Some(e) && !state.instances[x].ends;
+    let pod = state.warm_pods[e];
+    let runs = matches!(pod.phase, Phase::Made | Phase::Runs) && !pod.deleting;
+    runs && state.deployment.epoch as usize == e + 1 && (state.deployment.holder as usize).checked_sub(1).is_some_and(uses)
 }
 
 /// What a compare-and-swap of the deployment's status compares. A pass keeps it where others keep their Instance.

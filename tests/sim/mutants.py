@@ -341,6 +341,20 @@ MUTANTS: Final = (
         which="swept",
     ),
     Mutant(
+        "a warm pod is removed without being un-named",
+        "berth_operator.instances.warm.reconcile._unname",
+        "wd.status.lease is not None or",
+        "True or",
+        which="unnamed",
+    ),
+    Mutant(
+        "an instance gets a warm pod that its deployment does not name",
+        "berth_operator.instances.warm.decide.serves",
+        "or one.stray",
+        "",
+        which="unnamed",
+    ),
+    Mutant(
         "a warm pod is deleted whatever became of it",
         "berth_operator.instances.warm.reconcile._delete",
         ', uid=metadata["uid"], resource_version=version',

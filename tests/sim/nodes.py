@@ -14,6 +14,7 @@ import orjson
 from berth_agent import push as rules
 from berth_agent.push import InForce
 from berth_core import names
+from berth_core.ids import instance_id
 from berth_core.kube.types import Object
 from berth_operator.kinds import PODS
 
@@ -38,7 +39,7 @@ class Running:
     warm: bool
     hook: str
     holder: str
-    """Public id of the instance whose they are; empty for a pod kept warm for nobody."""
+    """Public id of the instance whose they are; of a warm pod, the one that is bound with it, empty while none is."""
     in_force: InForce | None = None
     term: int = 0
     """Of the leader whose push is in force."""
@@ -75,6 +76,8 @@ class Nodes:
     """Behaviour of the pods of builds; None where nothing is built."""
     running: dict[str, Running] = field(default_factory=dict)
     _pods: dict[str, Kubelet] = field(default_factory=dict)
+    _lent: dict[tuple[str, int], str] = field(default_factory=dict)
+    """Public ids of instances that were bound with a warm pod, by its deployment and epoch."""
     _addresses: int = 0
 
     def __post_init__(self) -> None:
@@ -135,17 +138,23 @@ class Nodes:
         self.cluster.later(least * self.slowness, most * self.slowness, event)
 
     def _commit(self, commit: Commit) -> None:
-        if commit.plural != "pods":
+        if commit.plural == "instances":
+            self._lend(commit.object)
+        if commit.plural == "pods":
+            name, uid = commit.object["metadata"]["name"], commit.object["metadata"]["uid"]
+            self._later(0.002, 0.05, lambda: self._sync(name, uid))
+
+    def _lend(self, instance: Object) -> None:
+        """Take note of the warm pod that an Instance is bound with."""
+        metadata, status = instance["metadata"], instance.get("status") or {}
+        if not status.get("warm") or (status["deployment"], status["epoch"]) in self._lent:
             return
-        metadata = commit.object["metadata"]
-        name, uid = metadata["name"], metadata["uid"]
-        pod = self.running.get(uid)
-        if pod is not None and pod.warm:
-            holder = (metadata.get("annotations") or {}).get(names.INSTANCE_ANNOTATION, "")
-            if holder != pod.holder:
+        lent, holder = (status["deployment"], status["epoch"]), instance_id(metadata["name"], metadata["uid"])
+        self._lent[lent] = holder
+        for pod in self.running.values():
+            if pod.warm and (pod.deployment, pod.epoch) == lent:
                 pod.holder = holder
                 self.changed(pod.deployment)
-        self._later(0.002, 0.05, lambda: self._sync(name, uid))
 
     def _sync(self, name: str, uid: str) -> None:
         """Look at a pod as the kubelet hears of it now, and take the next step."""
@@ -199,17 +208,16 @@ class Nodes:
             return
         known.started = True
         self._addresses += 1
-        warm = names.WARM_LABEL in labels
-        annotations = obj["metadata"].get("annotations") or {}
+        warm, epoch = names.WARM_LABEL in labels, int(labels.get(names.EPOCH_LABEL) or 0)
         pod = Running(
             uid,
             name,
             f"10.0.{self._addresses // 250}.{self._addresses % 250 + 1}",
             deployment,
-            int(labels.get(names.EPOCH_LABEL) or 0),
+            epoch,
             warm,
             labels.get(names.HOOK_LABEL, ""),
-            annotations.get(names.INSTANCE_ANNOTATION, "") if warm else labels.get(names.INSTANCE_LABEL, ""),
+            self._lent.get((deployment, epoch), "") if warm else labels.get(names.INSTANCE_LABEL, ""),
         )
         _begin_closed(pod, secrets)
         self.running[uid] = pod

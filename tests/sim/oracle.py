@@ -99,6 +99,8 @@ class Oracle:
             self._reservation(commit)
         elif plural == "accounts":
             self._account(commit)
+        elif plural == "pods":
+            self._pod(commit)
         elif plural == "networkpolicies":
             self._wall(commit.object["metadata"]["name"], gone=commit.event == "DELETED")
         elif plural == "firewallrules" and commit.event != "MODIFIED":
@@ -110,6 +112,23 @@ class Oracle:
         held = (pod.name for pod in self.nodes.running.values() if name in (pod.name, TYPE_WALL) and not pod.hook)
         if gone and any(held):
             self.cluster.violated("I7: the NetworkPolicy of a pod that runs was deleted")
+
+    def _pod(self, commit: Commit) -> None:
+        """No operator deletes a pod that runs for an instance which goes on."""
+        metadata, before = commit.object["metadata"], (commit.before or {}).get("metadata") or {}
+        sender = commit.request.sender if commit.request is not None else ""
+        pod = self.nodes.running.get(metadata["uid"])
+        asked = metadata.get("deletionTimestamp") or commit.event == "DELETED"
+        if pod is None or not pod.warm or not sender.startswith("operator-") or not asked:
+            return
+        phase = (commit.object.get("status") or {}).get("phase")
+        if not before.get("deletionTimestamp") and phase == "Running" and self._goes_on(pod.holder):
+            self.cluster.violated("promise: a warm pod was deleted while its holder used it")
+
+    def _goes_on(self, public_id: str) -> bool:
+        """Whether an instance is there and does not end."""
+        found = (obj for obj in self.cluster.store.all("instances", LAB) if public_id == _public_id(obj))
+        return any(not (obj.get("status") or {}).get("reason") for obj in found)
 
     def _deployment(self, commit: Commit) -> None:
         name = commit.object["metadata"]["name"]
@@ -326,3 +345,7 @@ def _summary(plural: str, obj: Object) -> str:
     if plural == "reservations":
         return f"grant {status['grant']['instance']}" if status.get("grant") else "waits"
     return ""
+
+
+def _public_id(obj: Object) -> str:
+    return instance_id(obj["metadata"]["name"], obj["metadata"]["uid"])

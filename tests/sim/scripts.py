@@ -286,6 +286,14 @@ def remade(draw: random.Random) -> tuple[Setting, list[Event]]:
     return Setting(deployments=1, warm=True, exact=True), [late, Event(locked, "lockout", "", 0.0, 3.0), asks]
 
 
+def unnamed(draw: random.Random) -> tuple[Setting, list[Event]]:
+    """A warm pod is of no use for a moment; what removes it comes when somebody has the lease of its epoch."""
+    locked, write = draw.uniform(6.0, 10.0), draw.choice(("unname", "DELETE pods"))
+    late = Event(3.0, TRAP, "operator", 0.0, draw.uniform(8.0, 14.0), 1.0, write, "late")
+    asks = Event(locked + draw.uniform(2.0, 5.0), draw.choice(("launch", "kubectl")), "ada", other=0.5)
+    return Setting(deployments=1, warm=True), [late, Event(locked, "lockout", "", 0.0, 1.0), asks]
+
+
 def builds(draw: random.Random) -> tuple[Setting, list[Event]]:
     """The Job with the script of a build, or a former leader's Secret for it, comes when the build has ended."""
     write, then = draw.choice((("script", "late"), ("script", "pause before"), ("script's Secret", "pause before")))
@@ -431,6 +439,7 @@ SCRIPTS: Final[dict[str, Script]] = {
     "spoilt": spoilt,
     "swept": swept,
     "remade": remade,
+    "unnamed": unnamed,
     "builds": builds,
     "again": again,
     "unread": unread,

@@ -110,7 +110,8 @@ class Traps:
 def write_of(request: Request) -> str:
     """Return the kind of a request: ``take`` or ``give back`` of a lease, or such as ``POST pods``.
 
-    ``warm`` is the write that names the Secrets of a pod which is kept warm; ``script`` makes the Job of a build's
+    ``warm`` is the write that names the Secrets of a pod which is kept warm, ``unname`` the one that names none any
+    more; ``script`` makes the Job of a build's
     script, and ``script's Secret`` the Secret without which that does not start.
     """
     parts = request.path.partition("/namespaces/")[2].split("/")
@@ -120,6 +121,8 @@ def write_of(request: Request) -> str:
         return "take" if status["lease"] else "give back"
     if plural == "workspacedeployments" and status.get("warm"):
         return "warm"
+    if plural == "workspacedeployments" and "warm" in status:
+        return "unname"
     labels = ((request.body or {}).get("metadata") or {}).get("labels") or {}
     if request.method == "POST" and names.BUILD_LABEL in labels:
         if labels.get(names.STEP_LABEL) == names.RUN_STEP:

@@ -9,7 +9,8 @@ import structlog
 
 from berth_core import ids, names
 from berth_core.kube.client import Client
-from berth_core.kube.errors import NotFoundError
+from berth_core.kube.errors import ConflictError, NotFoundError
+from berth_core.kube.swap import swap
 from berth_core.kube.types import Kind, Object
 from berth_core.reading import at
 from berth_core.resources import WorkspaceDeployment
@@ -49,6 +50,9 @@ async def cool(client: Client, namespaces: Iterable[str], seconds: float) -> Non
         for name in pods:
             await client.delete(PODS, namespace, name, grace_seconds=POD_GRACE)
             await client.delete(SERVICES, namespace, name)
+        # No lease has one, and there is no operator any more: each goes when its kubelet says that it has ended.
+        for pod in (await client.list(PODS, namespace, labels=WARM, metadata_only=True))[0]:
+            await take_finalizer(client, PODS, pod)
         for secret in await _warm_secrets(client, namespace, pods):
             await client.delete(SECRETS, namespace, secret)
         if remains := await _until_gone(client, namespace, WARM, seconds):
@@ -99,3 +103,25 @@ async def _until_gone(client: Client, namespace: str, labels: dict[str, str], se
             return [pod["metadata"]["name"] for pod in pods]
         await asyncio.sleep(LOOK_SECONDS)
     return []
+
+
+async def take_finalizer(client: Client, kind: Kind, obj: Object) -> None:
+    """Remove our finalizer by compare-and-swap. Safe to repeat."""
+    namespace, name = obj["metadata"]["namespace"], obj["metadata"]["name"]
+
+    async def attempt() -> None:
+        nonlocal obj
+        finalizers = obj["metadata"].get("finalizers") or []
+        if names.FENCE_FINALIZER not in finalizers:
+            return
+        others = [f for f in finalizers if f != names.FENCE_FINALIZER]
+        body: Object = {"metadata": {"resourceVersion": obj["metadata"]["resourceVersion"], "finalizers": others}}
+        try:
+            await client.patch(kind, namespace, name, body)
+        except NotFoundError:
+            return
+        except ConflictError:
+            obj = await client.get(kind, namespace, name)
+            raise
+
+    await swap(attempt, f"{kind.plural} {namespace}/{name}")

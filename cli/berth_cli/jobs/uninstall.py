@@ -21,13 +21,12 @@ from typing import Final
 import structlog
 
 from berth_cli.jobs import common
-from berth_cli.jobs.shutdown import close, cool
+from berth_cli.jobs.shutdown import close, cool, take_finalizer
 from berth_cli.ui.errors import CliError
 from berth_core import names, state
 from berth_core.kube.client import Client
 from berth_core.kube.connection import connected
-from berth_core.kube.errors import ConflictError, NotFoundError, UnreadableError
-from berth_core.kube.swap import swap
+from berth_core.kube.errors import NotFoundError, UnreadableError
 from berth_core.kube.types import Kind, Object
 from berth_core.leases import leasing
 from berth_core.leases.availability import Lease
@@ -148,7 +147,7 @@ async def _free(client: Client, namespaces: Iterable[str]) -> None:
     for namespace in namespaces:
         for pod in await _pods(client, namespace):
             await client.delete(PODS, namespace, pod["metadata"]["name"], grace_seconds=1)
-            await _take_finalizer(client, PODS, pod)
+            await take_finalizer(client, PODS, pod)
 
 
 async def _unfence(client: Client, namespaces: Iterable[str]) -> None:
@@ -157,7 +156,7 @@ async def _unfence(client: Client, namespaces: Iterable[str]) -> None:
         for kind in (Instance.api(), WorkspaceDeployment.api()):
             objects, _ = await client.list(kind, namespace, metadata_only=True)
             for obj in objects:
-                await _take_finalizer(client, kind, obj)
+                await take_finalizer(client, kind, obj)
 
 
 async def _leave(client: Client, release: Release) -> None:
@@ -177,28 +176,6 @@ async def _forget(client: Client, access: str) -> None:
         secrets, _ = await client.list(SECRETS, access, labels={label: ""}, metadata_only=True)
         for secret in secrets:
             await client.delete(SECRETS, access, secret["metadata"]["name"])
-
-
-async def _take_finalizer(client: Client, kind: Kind, obj: Object) -> None:
-    """Remove our finalizer by compare-and-swap. Safe to repeat."""
-    namespace, name = obj["metadata"]["namespace"], obj["metadata"]["name"]
-
-    async def attempt() -> None:
-        nonlocal obj
-        finalizers = obj["metadata"].get("finalizers") or []
-        if names.FENCE_FINALIZER not in finalizers:
-            return
-        others = [f for f in finalizers if f != names.FENCE_FINALIZER]
-        body: Object = {"metadata": {"resourceVersion": obj["metadata"]["resourceVersion"], "finalizers": others}}
-        try:
-            await client.patch(kind, namespace, name, body)
-        except NotFoundError:
-            return
-        except ConflictError:
-            obj = await client.get(kind, namespace, name)
-            raise
-
-    await swap(attempt, f"{kind.plural} {namespace}/{name}")
 
 
 async def _pods(client: Client, namespace: str) -> list[Object]:

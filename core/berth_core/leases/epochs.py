@@ -16,7 +16,7 @@ class Trace(NamedTuple):
     deployment: str
     epoch: int
     instance: str
-    """Public id of its instance; empty for objects that are kept warm without a holder."""
+    """Public id of its instance; empty for warm objects, also while somebody has them (ADR 0013)."""
     created: str
     name: str
     owners: frozenset[str]
@@ -24,14 +24,11 @@ class Trace(NamedTuple):
 
 
 def traces(objects: Iterable[Object]) -> list[Trace]:
-    """Read the traces in the metadata of objects; objects without sound labels are left out.
-
-    A warm pod names its instance in an annotation (ADR 0013), everything else in a label.
-    """
+    """Read the traces in the metadata of objects; objects without sound labels are left out."""
     result = []
     for metadata in (obj["metadata"] for obj in objects):
-        labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
-        instance = labels.get(names.INSTANCE_LABEL) or annotations.get(names.INSTANCE_ANNOTATION) or ""
+        labels = metadata.get("labels") or {}
+        instance = labels.get(names.INSTANCE_LABEL) or ""
         owners = frozenset(owner["uid"] for owner in metadata.get("ownerReferences") or ())
         name, epoch = labels.get(names.DEPLOYMENT_LABEL), epoch_of(labels)
         if name and epoch is not None:

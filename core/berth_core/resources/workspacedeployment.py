@@ -208,8 +208,8 @@ class WorkspaceDeploymentStatus(Model):
     )
     warm: WarmSecrets | None = Field(
         None,
-        description="Secrets of the pod that is kept warm. Written before the pod is made; counts for its epoch"
-        " only, so it is never cleared.",
+        description="Secrets of the pod that is kept warm, which who takes the lease of its epoch gets. Written before"
+        " the pod is made; cleared before it is removed for nobody. It counts for its epoch only.",
     )
     instances: int = Field(0, description="Number of completed instances. Never cleared.", ge=0)
     observed_generation: int | None = Field(None, description="Generation of the spec that Berth looked at last.")
@@ -318,9 +318,10 @@ class WorkspaceDeployment(Resource):
         ),
         Rule(
             at="status",
-            rule="!has(self.warm) || (has(oldSelf.warm) && self.warm == oldSelf.warm)"
-            " || (!has(self.lease) && self.warm.epoch == (has(self.epoch) ? self.epoch : 0) + 1)",
-            message="status.warm is written for the next epoch only, while nobody has the lease",
+            rule="has(self.warm) == has(oldSelf.warm) && (!has(self.warm) || self.warm == oldSelf.warm)"
+            " || !has(self.lease) && (!has(self.warm)"
+            " || self.warm.epoch == (has(self.epoch) ? self.epoch : 0) + 1)",
+            message="status.warm is written for the next epoch only, and neither written nor cleared under a lease",
         ),
     )
 

@@ -178,6 +178,8 @@ class Judge:
         """Remains of a lease when it is given back, without harmless late objects."""
         epoch = deployment["epoch"]
         unused = self._waiter(key[0], instance) is not None
+        holder = self._instance_of(key[0], instance)
+        lent = holder is not None and bool(holder.get("warm")) and holder["epoch"] == epoch
         for plural in BELONGINGS:
             for name, of in self._now.get(plural, {}).items():
                 here = of.get("deployment") == key[1] and of.get("epoch") == epoch
@@ -188,7 +190,7 @@ class Judge:
                     continue
                 # A Secret of an unused lease counts as late: a former leader made it, which was about to use it.
                 late = (plural, name) in self._late or (unused and plural == "secrets")
-                if (late or (warm and not of.get("instance"))) and not self._matters(plural, name, of):
+                if (late or (warm and not lent)) and not self._matters(plural, name, of):
                     continue
                 yield plural, name[1]
 
@@ -241,9 +243,13 @@ class Judge:
             ):
                 yield "bound-by-lease", "the lease is another user's", look
         # For an Instance from before the trace, or with a warm pod, the Secret may be older than the trace.
-        warm = any(pod["warm"] and pod["instance"] == after["id"] for pod in self._now.get("pods", {}).values())
         secret = f"i-{after['id']}-e{after['epoch']}-{after['nonce']}"
-        if after["nonce"] and not warm and key in self._came and (key[0], secret) not in self._now.get("secrets", {}):
+        if (
+            after["nonce"]
+            and not after.get("warm")
+            and key in self._came
+            and (key[0], secret) not in self._now.get("secrets", {})
+        ):
             yield "secret-first", "it became Bound before the Secret of its nonce was there", f"secrets/{secret}"
 
     def _holds(self, namespace: str, public_id: str, of: Fields) -> bool:
@@ -308,12 +314,18 @@ class Judge:
     def _unordered(self, namespace: str, pod: dict[str, Any]) -> str:
         if pod.get("hook") or not pod["mounts"]:
             return ""
-        owner = self._instance_of(namespace, pod["instance"])
+        owner = self._instance_of(namespace, pod["instance"] or self._holder_of(namespace, pod))
         # Where somebody has deleted the Secrets of a lease, its Instance names new ones.
         is_renewed = owner is not None and owner["nonce"] is not None and not fencing.unordered(pod, owner)
         if pod["warm"] and not is_renewed:
             return fencing.warm_unordered(pod, self._nonces.get((namespace, pod["deployment"]), set()))
         return fencing.unordered(pod, owner) if owner is not None else ""
+
+    def _holder_of(self, namespace: str, pod: Fields) -> str | None:
+        """Public id of the instance that has the lease of a pod's epoch: a warm pod does not name it."""
+        deployment = self._now.get("workspacedeployments", {}).get((namespace, pod["deployment"]))
+        lease = deployment["lease"] if deployment and deployment["epoch"] == pod["epoch"] else None
+        return lease["instance"] if lease else None
 
     def _note_belonging(
         self, commit: Commit, key: Name, before: dict[str, Any] | None, after: dict[str, Any] | None

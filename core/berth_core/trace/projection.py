@@ -54,6 +54,7 @@ def _instance(obj: Object) -> Object:
         "deployment": status.get("deployment"),
         "epoch": status.get("epoch"),
         "nonce": status.get("nonce"),
+        "warm": bool(status.get("warm")),
         "returned": status.get("returned"),
         "reason": status.get("reason"),
         "ended": status.get("endTime") is not None,
@@ -86,7 +87,6 @@ def _pod(obj: Object) -> Object | None:
     over = status.get("phase") in ("Failed", "Succeeded") and not running
     unbound = fields["deleting"] and not spec.get("nodeName")
     return fields | {
-        "instance": fields["instance"] or annotations.get(names.INSTANCE_ANNOTATION),
         "mounts": _mounts(spec),
         "running": running,
         "over": bool(over or unbound or annotations.get(names.FORCED_ANNOTATION)),

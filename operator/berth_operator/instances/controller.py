@@ -32,7 +32,6 @@ from berth_operator.kinds import (
     WARM,
 )
 from berth_operator.machines.claimants import blocks_held
-from berth_operator.pods.view import holder_of
 
 
 def _instance(world: World, obj: Object, gone: bool) -> None:
@@ -66,25 +65,21 @@ def _child(world: World, obj: Object, _gone: bool) -> None:
 
 
 def _of_instance(world: World, obj: Object) -> None:
-    instance_id, namespace = holder_of(obj), obj["metadata"]["namespace"]
-    if not instance_id:
-        return
-    owners = world.cache[INSTANCES].by("id", instance_id, namespace)
+    """Wake the instance that an object belongs to; of a warm one all that are bound to its deployment."""
+    labels, namespace = obj["metadata"].get("labels") or {}, obj["metadata"]["namespace"]
+    instance_id = labels.get(names.INSTANCE_LABEL)
+    owners = world.cache[INSTANCES].by("id", instance_id, namespace) if instance_id else []
+    if instance_id and not owners:
+        world.add(ORPHAN, namespace, instance_id)
+    for deployment in _warm_for(obj):
+        owners += world.cache[INSTANCES].by("deployment", deployment, namespace)
     for owner in owners:
         world.add(INSTANCE, namespace, owner["metadata"]["name"])
-    if not owners:
-        world.add(ORPHAN, namespace, instance_id)
 
 
 def _warm(world: World, obj: Object) -> None:
-    labels, namespace = obj["metadata"].get("labels", {}), obj["metadata"]["namespace"]
-    deployment = labels.get(names.DEPLOYMENT_LABEL)
-    if names.WARM_LABEL not in labels or not deployment:
-        return
-    world.add(WARM, namespace, deployment)
-    # Its Service does not name the instance that has it.
-    for bound in world.cache[INSTANCES].by("deployment", deployment, namespace):
-        world.add(INSTANCE, namespace, bound["metadata"]["name"])
+    for deployment in _warm_for(obj):
+        world.add(WARM, obj["metadata"]["namespace"], deployment)
 
 
 def _rule(world: World, obj: Object, gone: bool) -> None:
@@ -167,10 +162,6 @@ def _opening(obj: Object) -> Iterable[str]:
     return ("yes",) if leased and not (status.get("readyTime") or status.get("reason")) else ()
 
 
-def _holder(pod: Object) -> Iterable[str]:
-    return (holder,) if (holder := holder_of(pod)) else ()
-
-
 def _warm_for(obj: Object) -> Iterable[str]:
     labels = obj["metadata"].get("labels") or {}
     return (labels[names.DEPLOYMENT_LABEL],) if names.WARM_LABEL in labels and names.DEPLOYMENT_LABEL in labels else ()
@@ -194,9 +185,7 @@ CONTROLLER: Final = Controller(
         ),
         Watch(RULES, _rule, {"instance": _OF_INSTANCE}, on_list=_on_rules),
         Watch(VPN_CLIENTS, _vpn_client, {"instance": _OF_INSTANCE}),
-        Watch(
-            PODS, _child, {"instance": _holder, "node": index_by("spec", "nodeName"), "warm": _warm_for}, labels=OURS
-        ),
+        Watch(PODS, _child, {"instance": _LABEL, "node": index_by("spec", "nodeName"), "warm": _warm_for}, labels=OURS),
         Watch(SERVICES, _child, {"instance": _LABEL, "warm": _warm_for}, labels=OURS),
         Watch(JOBS, _child, {"instance": _LABEL}, labels=OURS),
         Watch(DEPLOYMENTS, _deployment),

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
-from berth_core import names, state
+from berth_core import ids, names, state
 from berth_core.kube.conditions import find
 from berth_core.kube.types import Object
 from berth_core.leases.availability import Lease
@@ -56,16 +56,20 @@ async def observe(world: World, instance: Instance, now: datetime) -> ObservedIn
 
 
 def pod_of(world: World, namespace: str, public_id: str) -> PodView | None:
-    """Return the instance's pod as last seen: its own, or a warm one that it has claimed."""
-    obj = world.cache[PODS].get(namespace, names.instance_object(public_id)) or next(
-        (
-            pod
-            for pod in world.cache[PODS].by("instance", public_id, namespace)
-            if names.WARM_LABEL in pod["metadata"]["labels"]
-        ),
-        None,
-    )
+    """Return the instance's pod as last seen: its own, or the warm one that it was bound with."""
+    own = world.cache[PODS].get(namespace, names.instance_object(public_id))
+    warm = (_warm_pod(world, obj) for obj in world.cache[INSTANCES].by("id", public_id, namespace))
+    obj = own or next(filter(None, warm), None)
     return pod_view(obj) if obj else None
+
+
+def _warm_pod(world: World, instance: Object) -> Object | None:
+    """Return the pod of the deployment and epoch in the status of an Instance that was bound with a warm one."""
+    status, namespace = instance.get("status") or {}, instance["metadata"]["namespace"]
+    if not status.get("warm"):
+        return None
+    deployment = ids.deployment_id(namespace, status["deployment"])
+    return world.cache[PODS].get(namespace, names.warm_object(deployment, status["epoch"]))
 
 
 def _brief(world: World, instance: Instance) -> ObservedInstance:
@@ -83,7 +87,7 @@ async def _unbound(world: World, instance: Instance) -> ObservedInstance:
     if claim is not None:
         wd = world.deployment(namespace, claim.deployment)
         seen = _with_claim(world, instance, claim, wd, world.type_named(namespace, wd.spec.type) if wd else None)
-        # An epoch's holder never changes, and while its warm pod can be claimed it is not over: the cache will do.
+        # Of an epoch the holder never changes, nor does what status.warm names while it is held: the cache will do.
         if seen.warm is not None:
             return seen
         wd = await read_deployment(world, namespace, claim.deployment)
@@ -134,7 +138,8 @@ async def _bound(
     namespace, public_id, status = instance.metadata.namespace, instance.public_id, instance.status
     name, epoch = status.deployment or "", status.epoch or 0
     reason = loss(wd, name, public_id, epoch)
-    if reason:  # the cache may lag behind
+    # The cache may lag behind, also where a lease was bound by it: before another pod is made it is read live.
+    if reason or (status.warm and pod is None):
         wd = await read_deployment(world, namespace, name)
         reason = loss(wd, name, public_id, epoch)
         type_ = world.type_named(namespace, wd.spec.type) if wd else None

@@ -37,7 +37,6 @@ from berth_operator.instances.memory import Memories, Memory
 from berth_operator.instances.observed import ObservedInstance
 from berth_operator.instances.plan import Plan
 from berth_operator.instances.status import PodSecrets
-from berth_operator.instances.warm.reconcile import claim_pod
 from berth_operator.kinds import INSTANCES, PODS, POLICIES, RULES, SECRETS, SERVICES, WARM
 from berth_operator.leases.nonces import new_nonce, unused_where_unknown
 from berth_operator.machines.claimants import reserved
@@ -69,14 +68,13 @@ async def bind(world: World, seen: ObservedInstance) -> None:
 
 
 async def _bind_warm(world: World, lease: LeaseParts, warm: PodView, memory: Memory) -> None:
-    """Claim the pod that the lease brings. Without the Instance's finalizer none is claimed or made."""
+    """Take the pod that the lease brings, with no write to it: the lease is the claim (ADR 0013)."""
     first, changed = desired.first_rule(lease.holder), memory.rules_changed
     instance = await set_finalizer(world, lease.holder, present=True)
-    answer, key, _, _ = await together(
+    answer, key, _ = await together(
         create(world, RULES, first),
         _key_of(world, lease, warm),
         _policy_at_the_claim(world, lease, memory, warm),
-        claim_pod(world, lease, warm),
     )
     if first is None or answer is not None:
         rulebook.presume_rules(world, instance, memory, answer, changed)
@@ -94,7 +92,7 @@ async def _policy_at_the_claim(world: World, lease: LeaseParts, memory: Memory, 
     shared = await uphold(world, lease.type)
     if not has_its_own(world.config, lease, warm):
         memory.policy = shared
-    elif not warm.holder:
+    else:
         # It was offered because all of it is as it would be made now, its policy too.
         memory.policy = digest_of(policy(lease, (), world.config))
 

@@ -26,7 +26,6 @@ _METADATA: Final = (
 )
 _ANNOTATIONS: Final = (
     names.FORCED_ANNOTATION,
-    names.INSTANCE_ANNOTATION,
     names.MADE_FROM_ANNOTATION,
     names.HOST_KEY_ANNOTATION,
     names.NONCE_ANNOTATION,

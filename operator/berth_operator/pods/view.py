@@ -59,8 +59,6 @@ class PodView:
     """Its name, which its Service has too."""
     type: str = ""
     """WorkspaceType whose NetworkPolicy holds it; empty for one that an earlier version made."""
-    holder: str = ""
-    """Public id of its instance; empty for one that is kept warm for nobody yet."""
     made_from: str = ""
     """Digest of what a warm one was made from."""
     host_key: str = ""
@@ -144,7 +142,6 @@ def pod_view(pod: Object) -> PodView:
         reason=status.get("reason") or "",
         name=metadata["name"],
         type=metadata.get("labels", {}).get(names.TYPE_LABEL, ""),
-        holder=holder_of(pod),
         made_from=metadata.get("annotations", {}).get(names.MADE_FROM_ANNOTATION) or "",
         host_key=metadata.get("annotations", {}).get(names.HOST_KEY_ANNOTATION) or "",
         nonce=metadata.get("annotations", {}).get(names.NONCE_ANNOTATION),
@@ -162,14 +159,6 @@ def phase_is_presumed(pod: Object) -> bool:
         entry.get("manager") == CONTROLLERS and "f:phase" in (entry.get("fieldsV1") or {}).get("f:status", {})
         for entry in pod["metadata"].get("managedFields") or ()
     )
-
-
-def holder_of(pod: Object) -> str:
-    """Public id of the instance whose pod it is; empty for one that is kept warm for nobody yet."""
-    metadata = pod["metadata"]
-    if names.WARM_LABEL in (metadata.get("labels") or {}):
-        return (metadata.get("annotations") or {}).get(names.INSTANCE_ANNOTATION) or ""
-    return (metadata.get("labels") or {}).get(names.INSTANCE_LABEL) or ""
 
 
 def goes(pod: Object) -> bool:

@@ -16,6 +16,7 @@ from berth_core.kube.types import Kind, Object
 from berth_core.leases.epochs import epoch_of
 from berth_core.resources import Build
 from berth_operator.builds.observe import attempt_of, pods_of
+from berth_operator.engine.cache import public_id
 from berth_operator.engine.workqueue import Key
 from berth_operator.engine.world import World
 from berth_operator.instances.ending import clear
@@ -29,13 +30,11 @@ from berth_operator.kinds import (
     LATE,
     ORPHAN,
     OURS,
-    PODS,
     POLICIES,
     RULES,
     SECRETS,
     SERVICES,
 )
-from berth_operator.pods.view import holder_of
 from berth_operator.sweeps.stale_secrets import sweep_secrets
 
 log = structlog.get_logger(__name__)
@@ -145,7 +144,7 @@ def _has_ended(build: Build, attempt: int) -> bool:
 
 def _compare(world: World, policy: Object) -> None:
     """Have the pass over an instance apply its NetworkPolicy where it is not as that pass left it."""
-    metadata, instance_id = policy["metadata"], _instance_of(policy) or _claimant(world, policy)
+    metadata, instance_id = policy["metadata"], _instance_of(policy) or _holder_of_warm(world, policy)
     memory = world.state(Memories).known(metadata["namespace"], instance_id)
     if memory is None or not memory.policy or version_of(policy) <= memory.policy_version:
         return
@@ -172,11 +171,14 @@ def _apply_anew(world: World, memory: Memory, namespace: str, instance_id: str) 
         world.add(INSTANCE, namespace, owner["metadata"]["name"])
 
 
-def _claimant(world: World, policy: Object) -> str:
-    """Public id of the instance that has claimed the warm pod which a NetworkPolicy is about; empty where none has."""
-    metadata = policy["metadata"]
-    pod = world.cache[PODS].get(metadata["namespace"], metadata["name"])
-    return holder_of(pod) if pod is not None else ""
+def _holder_of_warm(world: World, policy: Object) -> str:
+    """Public id of the instance that has the warm pod which a NetworkPolicy is about; empty where none has."""
+    labels, namespace = policy["metadata"].get("labels") or {}, policy["metadata"]["namespace"]
+    for obj in world.cache[INSTANCES].by("deployment", labels.get(names.DEPLOYMENT_LABEL, ""), namespace):
+        status = obj["status"]
+        if names.WARM_LABEL in labels and status.get("warm") and status.get("epoch") == epoch_of(labels):
+            return public_id(obj)
+    return ""
 
 
 def _instance_of(obj: Object) -> str:

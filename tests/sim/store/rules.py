@@ -98,9 +98,10 @@ def _returned_is_unused(lease: str, known: str) -> Predicate:
 
 
 def _warm_is_for_the_next(new: Any, old: Any) -> bool:
-    if not _has(new, "warm") or same(_get(new, "warm"), _get(old, "warm")):
+    if same(_get(new, "warm"), _get(old, "warm")):
         return True
-    return not _has(new, "lease") and bool(_get(new, "warm.epoch") == _get(new, "epoch", 0) + 1)
+    is_next = not _has(new, "warm") or _get(new, "warm.epoch") == _get(new, "epoch", 0) + 1
+    return not _has(new, "lease") and bool(is_next)
 
 
 def _as_present(path: str) -> Predicate:
@@ -268,8 +269,8 @@ RULES: Final[dict[str, Predicate]] = {
     "!has(oldSelf.nonce) || (has(self.nonce) && (self.nonce == oldSelf.nonce || !has(oldSelf.reason)))": (
         _nonce_stays_at_the_end
     ),
-    "!has(self.warm) || (has(oldSelf.warm) && self.warm == oldSelf.warm) || (!has(self.lease) && self.warm.epoch =="
-    " (has(self.epoch) ? self.epoch : 0) + 1)": _warm_is_for_the_next,
+    "has(self.warm) == has(oldSelf.warm) && (!has(self.warm) || self.warm == oldSelf.warm) || !has(self.lease) &&"
+    " (!has(self.warm) || self.warm.epoch == (has(self.epoch) ? self.epoch : 0) + 1)": _warm_is_for_the_next,
     "!has(oldSelf.returned) || has(self.returned)": lambda new, old: not _has(old, "returned") or _has(new, "returned"),
     "!has(self.returned) || !has(self.epoch) || self.returned.epoch != self.epoch || self.returned.deployment !="
     " self.deployment": _returned_is_unused("", "epoch"),

@@ -9,7 +9,8 @@ from berth_core import names
 from berth_core.kube.client import Client
 from berth_core.kube.errors import NotFoundError
 from berth_core.kube.types import Kind, Object
-from berth_core.resources import Instance
+from berth_core.leases.epochs import epoch_of
+from berth_core.resources import Instance, WorkspaceDeployment
 from berth_core.resources.workspacedeployment import HeldLease
 
 PODS: Final = Kind("v1", "pods")
@@ -26,14 +27,19 @@ class Wish:
 
 
 async def release(client: Client, wish: Wish) -> list[str]:
-    """End the instance that holds the deployment; with ``force`` vouch for its pods too. Returns what was done."""
+    """End the instance that holds the deployment; with ``force`` vouch for its pods too. Returns what was done.
+
+    Where nobody holds it, ``force`` vouches for what is left of leases that are over, for which it may wait.
+    """
     wd = await deployment_named(client, wish.namespace, wish.deployment)
     lease = wd.status.lease
     if lease is None:
-        return [f"{wd.metadata.name} is not leased: nothing to do"]
+        left = await _left(client, wish.namespace, wd) if wish.force else []
+        return await _vouch(client, wish, left) or [f"{wd.metadata.name} is not leased: nothing to do"]
     lines = [await _terminate(client, wish, lease)]
     if wish.force:
-        lines += await _vouch(client, wish, wd.metadata.name, wd.status.epoch)
+        pods = await _pods(client, wish.namespace, names.epoch_labels(wd.status.epoch, wd.metadata.name))
+        lines += await _vouch(client, wish, pods) or ["no pod of this lease is left"]
     return lines
 
 
@@ -60,13 +66,19 @@ async def _instance(client: Client, namespace: str, public_id: str) -> Instance 
         return next((i for i in readable(Instance, every) if i.public_id == public_id), None)
 
 
-async def _vouch(client: Client, wish: Wish, deployment: str, epoch: int) -> list[str]:
-    """Mark the pods of the lease's epoch, and no others, as stopped by an administrator's order."""
-    labels = names.epoch_labels(epoch, deployment)
-    pods, _ = await client.list(PODS, wish.namespace, labels=labels, metadata_only=True)
+async def _pods(client: Client, namespace: str, labels: dict[str, str]) -> list[Object]:
+    return (await client.list(PODS, namespace, labels=labels, metadata_only=True))[0]
+
+
+async def _left(client: Client, namespace: str, wd: WorkspaceDeployment) -> list[Object]:
+    """Return pods of a deployment's epochs that are over; the one that is kept warm for the next is not among them."""
+    pods = await _pods(client, namespace, {names.DEPLOYMENT_LABEL: wd.metadata.name})
+    return [pod for pod in pods if (epoch_of(pod["metadata"]["labels"]) or 0) <= wd.status.epoch]
+
+
+async def _vouch(client: Client, wish: Wish, pods: list[Object]) -> list[str]:
+    """Mark pods as stopped by an administrator's order."""
     body: Object = {"metadata": {"annotations": {names.FORCED_ANNOTATION: wish.reason}}}
     for pod in pods:
         await client.patch(PODS, wish.namespace, pod["metadata"]["name"], body)
-    return [f"pod {pod['metadata']['name']} counts as stopped, by your word" for pod in pods] or [
-        "no pod of this lease is left"
-    ]
+    return [f"pod {pod['metadata']['name']} counts as stopped, by your word" for pod in pods]

@@ -55,7 +55,10 @@ def plan(objects: Found, above: int, now: datetime) -> list[Step]:
     ``above`` is an epoch known from elsewhere; 0 for none.
     """
     steps = [_end(instance, now) for instance in objects.instances if _runs(instance)]
-    floors, remains = epochs(objects), _last(one for one in traces(objects.opened) if one.instance)
+    floors, left = epochs(objects), traces(objects.opened)
+    # Warm things do not tell who had them, if anybody: a deployment that begins anew waits for their end (ADR 0023).
+    unknown = {one.deployment for one in left if not one.instance}
+    remains = _last(one for one in left if one.deployment not in unknown)
     users = {instance.public_id: instance.spec.user for instance in objects.instances}
     for wd in objects.deployments:
         name = wd.metadata.name

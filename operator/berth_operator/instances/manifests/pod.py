@@ -17,7 +17,7 @@ CLOSED: Final = f"mkfifo -m 600 {_STATE}/closed 2>/dev/null; read -r closed < {_
 
 
 def pod(lease: LeaseParts, config: Config) -> Object:
-    """Manifest of the pod; that of an instance keeps its object until we take the finalizer off."""
+    """Manifest of the pod, whose object stays until we take the finalizer off."""
     tunnel = vpn.settings(lease, config)
     spec: Object = common(lease, config, vpn=tunnel is not None) | {
         "restartPolicy": "Always",
@@ -36,19 +36,8 @@ def pod(lease: LeaseParts, config: Config) -> Object:
         spec["containers"][0]["volumeMounts"].append(repository.mount(clone))
         spec["volumes"] += repository.volumes(clone)
     labels = lease.labels | names.type_labels(lease.type.metadata.name)
-    metadata = lease.metadata(lease.name, **holding(lease)) | {"labels": labels}
+    metadata = lease.metadata(lease.name, finalizers=[names.FENCE_FINALIZER]) | {"labels": labels}
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
-
-
-def holding(lease: LeaseParts) -> Object:
-    """Metadata of a pod with a holder; a pod without one needs no proof of its end beyond the kubelet's."""
-    if lease.instance is None:
-        return {}
-    fenced: Object = {"finalizers": [names.FENCE_FINALIZER]}
-    if lease.warm:
-        fenced["annotations"] = {names.INSTANCE_ANNOTATION: lease.id}
-        fenced["ownerReferences"] = [lease.instance.reference()]
-    return fenced
 
 
 def _agent(config: Config) -> Object:

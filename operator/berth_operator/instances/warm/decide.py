@@ -12,7 +12,7 @@ from berth_operator.instances.decide import LOOK_AGAIN, SILENCE
 from berth_operator.pods.view import PodView
 
 LIFE: Final = timedelta(days=1)
-"""After this an unclaimed pod is made anew: images move under their tags."""
+"""After this a pod that nobody has is made anew: images move under their tags."""
 HELD_BACK: Final = timedelta(seconds=3)
 """While leases are being opened, the next pod is made this long after its deployment came free: starting it would take
 processor time from waiters."""
@@ -48,7 +48,7 @@ class WarmSet:
     silent: bool = False
     """The pod's node is not Ready."""
     stray: bool = False
-    """The deployment's status names other Secrets than the pod mounts: a former leader made it."""
+    """The deployment's status does not name the pod's Secrets: it is being removed, or a former leader made it."""
     lacks_secrets: bool = False
     """The pod waits for Secrets that are gone."""
     leaving: bool = False
@@ -137,16 +137,13 @@ def _free_since(wd: WorkspaceDeployment | None, now: datetime) -> datetime:
 
 
 def serves(one: WarmSet, instance: Instance, digest: str) -> bool:
-    """Whether an instance that has the lease of the set's epoch gets its pod; one that it claimed it has already."""
+    """Whether an instance that has the lease of the set's epoch gets its pod."""
     pod = one.pod
-    if pod is None:
-        return False
-    if pod.holder:
-        return pod.holder == instance.public_id
-    return not (
+    return pod is not None and not (
         instance.spec.vpn
         or instance.spec.repo is not None
         or pod.over
+        or not pod.finalized
         or pod.made_from != digest
         or one.silent
         or one.stray
@@ -156,15 +153,14 @@ def serves(one: WarmSet, instance: Instance, digest: str) -> bool:
 
 
 def _is_somebodys(one: WarmSet, seen: ObservedWarm) -> bool:
-    """Whether a lease decides about it: its pod was claimed, or may be by who holds the lease of its epoch."""
-    if one.pod is not None and one.pod.holder:
-        return True
+    """Whether a lease decides about it: somebody has, or may take, what it brings."""
     leased = seen.wd is not None and seen.wd.status.lease is not None and seen.wd.status.epoch == one.epoch
     return leased and not seen.cold
 
 
 def _good_until(one: WarmSet, pod: PodView, digest: str) -> datetime:
     """When a pod for the right epoch is to be made anew; long ago where that is now."""
-    if pod.deleting or pod.made_from != digest or one.silent or one.stray or one.lacks_secrets or one.leaving:
+    unfit = pod.deleting or not pod.finalized or pod.made_from != digest
+    if unfit or one.silent or one.stray or one.lacks_secrets or one.leaving:
         return pod.created
     return pod.created + (RETRY_AFTER if pod.over else LIFE)

@@ -9,7 +9,7 @@ from berth_core import names
 from berth_core.firewall import Sources
 from berth_core.kube.types import Object
 from berth_operator.instances.manifests.common import LeaseParts
-from berth_operator.instances.manifests.pod import holding, pod
+from berth_operator.instances.manifests.pod import pod
 from berth_operator.instances.manifests.policy import policy
 from berth_operator.instances.manifests.service import service
 from berth_operator.settings.config import Config
@@ -40,8 +40,3 @@ def warm_pod(lease: LeaseParts, config: Config, host_key: str) -> Object:
         **({names.NONCE_ANNOTATION: lease.nonce} if lease.nonce else {}),
     }
     return manifest
-
-
-def claim(lease: LeaseParts, resource_version: str) -> Object:
-    """Merge patch that gives the pod to the lease's instance: a compare-and-swap."""
-    return {"metadata": {"resourceVersion": resource_version, **holding(lease)}}

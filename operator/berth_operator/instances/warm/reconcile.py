@@ -3,18 +3,17 @@
 from collections.abc import Awaitable
 from dataclasses import replace
 from datetime import datetime
-from typing import Final
 
 import structlog
 
 from berth_core import ids, names
-from berth_core.kube.errors import ConflictError, NotFoundError
+from berth_core.kube.errors import NotFoundError
 from berth_core.kube.types import Kind, Object
 from berth_core.resources import Instance, WorkspaceDeployment, WorkspaceType
 from berth_core.resources.workspacedeployment import WarmSecrets
 from berth_operator.engine.workqueue import Key
 from berth_operator.engine.world import TermState, World
-from berth_operator.engine.writes import create, refresh, refresh_pod, together, write_status
+from berth_operator.engine.writes import create, refresh, refresh_pod, release_pod, together, write_status
 from berth_operator.instances.decide import may_lack_secrets
 from berth_operator.instances.firewall.policies import has_its_own, uphold
 from berth_operator.instances.lease_secrets import agent_secret, has_secrets, host_key
@@ -30,16 +29,15 @@ from berth_operator.instances.warm.decide import (
     decide,
     next_epoch_of,
 )
-from berth_operator.instances.warm.manifests import claim, made_from, warm_pod
+from berth_operator.instances.warm.manifests import made_from, warm_pod
 from berth_operator.kinds import INSTANCES, NODES, PODS, POLICIES, SECRETS, SERVICES
+from berth_operator.leases.clearing import remove_pod
 from berth_operator.leases.live import read_deployment
 from berth_operator.leases.nonces import new_nonce, unused_where_unknown
 from berth_operator.pods.cordon import last_cordon
-from berth_operator.pods.view import PodView, goes, holder_of
+from berth_operator.pods.view import pod_view
 
 log = structlog.get_logger(__name__)
-
-POD_GRACE: Final = 1
 
 
 class WarmNonces(dict[tuple[str, str], Drawn], TermState):
@@ -52,14 +50,14 @@ async def reconcile_warm(world: World, key: Key) -> float | None:
     seen = _observe(world, key, now)
     if awaits_its_finalizer(seen.wd):
         return None
-    if any(one.stray for one in seen.sets):
+    if seen.sets and (seen.wd is None or any(one.stray for one in seen.sets)):
         # The cache may know of a pod before it knows what its deployment says of it.
         await read_deployment(world, key.namespace, key.name)
         seen = _observe(world, key, now)
     plan = decide(await _with_secrets(world, seen, now), now)
     for one in seen.sets:
         if one.epoch in plan.remove:
-            await _remove(world, key, one)
+            await _remove(world, key, seen.wd, one)
     if plan.make is not None:
         # A lease that is taken meanwhile gets another pod: at least what is known already must be seen.
         await read_deployment(world, key.namespace, key.name)
@@ -68,28 +66,6 @@ async def reconcile_warm(world: World, key: Key) -> float | None:
         if plan.make is not None:
             await _make(world, seen, plan.make)
     return (plan.again_at - now).total_seconds() if plan.again_at is not None else None
-
-
-async def claim_pod(world: World, lease: LeaseParts, pod: PodView) -> None:
-    """Give a warm pod to the lease's instance, which holds the lease of its epoch.
-
-    Raises:
-        berth_core.kube.errors.ConflictError: it was changed or deleted; the cache has it as it is when this is raised.
-
-    """
-    if pod.holder:
-        return
-    obj = world.cache[PODS].get(lease.namespace, pod.name)
-    if obj is None or obj["metadata"]["uid"] != pod.uid or obj["metadata"].get("deletionTimestamp"):
-        raise ConflictError(f"the pod {pod.name} is gone")
-    try:
-        answer = await world.client.patch(
-            PODS, lease.namespace, pod.name, claim(lease, obj["metadata"]["resourceVersion"])
-        )
-    except (ConflictError, NotFoundError) as error:
-        await refresh_pod(world, lease.namespace, pod.name)
-        raise ConflictError(f"the pod {pod.name} was changed meanwhile") from error
-    world.cache[PODS].put(answer)
 
 
 def _observe(world: World, key: Key, now: datetime) -> ObservedWarm:
@@ -110,14 +86,14 @@ def _observe(world: World, key: Key, now: datetime) -> ObservedWarm:
 
 
 async def _with_secrets(world: World, seen: ObservedWarm, now: datetime) -> ObservedWarm:
-    """Look whether unclaimed pods wait for Secrets that are gone."""
+    """Look whether pods wait for Secrets that are gone."""
     wd, type_ = seen.wd, seen.type
     if wd is None or type_ is None:
         return seen
 
     async def look(one: WarmSet) -> WarmSet:
         pod = one.pod
-        if pod is None or pod.holder or not may_lack_secrets(pod, now):
+        if pod is None or not may_lack_secrets(pod, now):
             return one
         return replace(one, lacks_secrets=not await has_secrets(world, _parts(wd, type_, one.epoch, pod.nonce)))
 
@@ -182,14 +158,19 @@ async def _remove_secrets(world: World, parts: LeaseParts) -> None:
     await together(*(world.client.delete(SECRETS, parts.namespace, secret) for secret in parts.secrets))
 
 
-async def _remove(world: World, key: Key, one: WarmSet) -> None:
+async def _remove(world: World, key: Key, wd: WorkspaceDeployment | None, one: WarmSet) -> None:
     """Delete all objects of an epoch, the Service last; those that must wait for the pod's end go in a later pass.
 
     The next pod for the epoch has things of the same names: a deletion that comes late must not take those.
     """
     name = names.warm_object(ids.deployment_id(key.namespace, key.name), one.epoch)
+    if wd is not None:
+        await _unname(world, wd, one.epoch)
     if one.pod is not None:
-        await _remove_pod(world, key.namespace, one.pod)
+        known = world.cache[PODS].get(key.namespace, name)
+        if known is not None and known["metadata"]["uid"] == one.pod.uid:
+            await remove_pod(world, key.namespace, name)
+            await _let_go(world, key.namespace, wd, one.epoch)
         if world.cache[PODS].get(key.namespace, name) is not None:
             return
     labels = {names.WARM_LABEL: "true", **names.epoch_labels(one.epoch, key.name)}
@@ -200,25 +181,33 @@ async def _remove(world: World, key: Key, one: WarmSet) -> None:
     log.info("warm pod removed", deployment=key.name, epoch=one.epoch)
 
 
+async def _unname(world: World, wd: WorkspaceDeployment, epoch: int) -> None:
+    """Have the deployment's status name no pod for an epoch, at the version on which it was decided that nobody has it.
+
+    A lease that was taken since makes this fail, and keeps the pod. One that is taken later does not get it. While the
+    lease is held the status stays: its holder has another pod, or all of it is removed at the lease's end.
+    """
+    if wd.status.lease is not None or wd.warm_nonce(epoch) is None:
+        return
+    # Under a nonce that was named no Secret is made again, also where this write's answer is lost.
+    world.state(WarmNonces).pop((wd.metadata.namespace, wd.metadata.name), None)
+    await write_status(world, wd, wd.status, wd.status.model_copy(update={"warm": None}))
+
+
+async def _let_go(world: World, namespace: str, wd: WorkspaceDeployment | None, epoch: int) -> None:
+    """Let a pod that nobody ever had go with its Node, as Kubernetes does: no kubelet will say that it has ended."""
+    if wd is None or not wd.has_begun or epoch <= wd.status.epoch:
+        return
+    obj = world.cache[PODS].get(namespace, names.warm_object(wd.public_id, epoch))
+    pod = pod_view(obj) if obj is not None else None
+    if pod is not None and pod.deleting and pod.finalized and pod.node and world.node(pod.node) is None:
+        await release_pod(world, namespace, pod.name)
+        await refresh_pod(world, namespace, pod.name)
+
+
 async def _delete(world: World, kind: Kind, metadata: Object) -> None:
     where, version = (metadata["namespace"], metadata["name"]), metadata["resourceVersion"]
     try:
         await world.client.delete(kind, *where, uid=metadata["uid"], resource_version=version)
     except NotFoundError:
         log.debug("somebody else deleted it", name=metadata["name"])
-
-
-async def _remove_pod(world: World, namespace: str, pod: PodView) -> None:
-    """Delete a pod as it was seen: one that was claimed meanwhile stays."""
-    obj = world.cache[PODS].get(namespace, pod.name)
-    if obj is None or goes(obj) or holder_of(obj):
-        return
-    version = obj["metadata"]["resourceVersion"]
-    try:
-        await world.client.delete(
-            PODS, namespace, pod.name, uid=pod.uid, resource_version=version, grace_seconds=POD_GRACE
-        )
-    except NotFoundError:
-        log.debug("somebody else deleted it", pod=pod.name)
-    finally:
-        await refresh_pod(world, namespace, pod.name)

@@ -35,7 +35,7 @@ def offer(
     """Return the warm pod that an instance gets by its lease; None where it gets one of its own."""
     one = _warm_set(world, wd.metadata.namespace, wd.metadata.name, wd, lease.epoch)
     # Where there are hooks, nothing touches the machine before the instance is bound.
-    if one.pod is None or (type_.spec.hooks.any and not one.pod.holder):
+    if one.pod is None or type_.spec.hooks.any:
         return None
     digest = made_from(LeaseParts(None, wd, type_, lease.epoch, warm=True), world.config)
     return one.pod if serves(one, instance, digest) else None
@@ -52,6 +52,6 @@ def _warm_set(world: World, namespace: str, deployment: str, wd: WorkspaceDeploy
             node = world.node(pod.node)
             silent = bool(pod.node) and not node_is_ready(node)
             leaving = is_cordoned(node) and not pod.tolerates_cordon
-            stray = wd is not None and pod.nonce != wd.warm_nonce(epoch)
+            stray = wd is None or pod.nonce is None or pod.nonce != wd.warm_nonce(epoch)
             return WarmSet(epoch, pod, silent, stray=stray, leaving=leaving)
     return WarmSet(epoch)
