@@ -29,7 +29,7 @@ from berth_core.ids import deployment_id, instance_id
 from berth_core.kube.client import Client
 from berth_core.kube.connection import connected
 from berth_core.kube.types import PODS, Kind, Object
-from berth_core.names import API_VERSION, DEPLOYMENT_LABEL, INSTANCE_ANNOTATION, WARM_LABEL
+from berth_core.names import API_VERSION, DEPLOYMENT_LABEL, EPOCH_LABEL, WARM_LABEL
 
 SERVICES: Final = Kind("v1", "services")
 INSTANCES: Final = Kind(API_VERSION, "instances")
@@ -137,10 +137,10 @@ class Bench:
         await self.ready.listen(self.cluster, INSTANCES, self.namespace)
 
     async def _waiting(self) -> dict[str, Object]:
-        """Return unclaimed pods that run, by their deployment."""
-        pods = [pod for pod in await self._ours(PODS) if runs(pod)]
-        free = [pod for pod in pods if INSTANCE_ANNOTATION not in pod["metadata"].get("annotations", {})]
-        return {_deployment(pod): pod for pod in free}
+        """Return pods that run and that nobody has, since no lease of their epoch was taken, by their deployment."""
+        pods = {_deployment(pod): pod for pod in await self._ours(PODS) if runs(pod) and _epoch(pod)}
+        taken = {_deployment(wd): wd.get("status", {}).get("epoch", 0) for wd in await self._ours(DEPLOYMENTS)}
+        return {name: pod for name, pod in pods.items() if _epoch(pod) == taken.get(name, 0) + 1}
 
     async def _ours(self, kind: Kind) -> list[Object]:
         """Return instances, deployments or pods of the bench."""
@@ -237,3 +237,9 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
+
+
+def _epoch(pod: Object) -> int:
+    """Epoch of a warm pod; 0 for another one."""
+    labels = pod["metadata"].get("labels", {})
+    return int(labels[EPOCH_LABEL]) if WARM_LABEL in labels else 0

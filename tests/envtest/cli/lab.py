@@ -93,7 +93,8 @@ async def warm(client: Client, namespace: str, deployment: str, epoch: int) -> N
         (PODS, "Pod", name, {"spec": {"containers": containers, "automountServiceAccountToken": False}}),
     ]
     for kind, word, called, rest in parts:
-        metadata = {"name": called, "labels": labels}
+        fenced = {"finalizers": [names.FENCE_FINALIZER]} if kind == PODS else {}
+        metadata = {"name": called, "labels": labels} | fenced
         body: Object = {"apiVersion": kind.api_version, "kind": word, "metadata": metadata} | rest
         await client.create(kind, namespace, body)
 

@@ -162,7 +162,7 @@ async def test_a_lease_that_is_refused_its_instance_is_held_until_the_warm_pod_o
     await lab.deployment("one")
     warm = names.warm_object(ids.deployment_id(lab.namespace, "one"), 1)
     await lab.until(PODS, warm, bool, seconds=20)
-    stays = {"metadata": {"finalizers": ["berth.test/it-still-runs"]}}
+    stays = {"metadata": {"finalizers": [names.FENCE_FINALIZER, "berth.test/it-still-runs"]}}
     await lab.client.patch(PODS, lab.namespace, warm, stays)
     await lab.reservation("broken", workspaceType="bench", wish={"requesterAddress": "nonsense"})
     await lab.until(RESERVATIONS, "broken", lambda o: condition(o, "Fulfilled") == "InstanceRefused", seconds=20)

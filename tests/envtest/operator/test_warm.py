@@ -1,5 +1,6 @@
 """Pods that are kept warm: made before anybody has the deployment, used by one lease, gone with it (ADR 0013)."""
 
+import asyncio
 import base64
 import json
 from datetime import UTC, datetime, timedelta
@@ -12,7 +13,7 @@ from berth_core.kube.types import Kind, Object
 from berth_dev.envtest.apiserver import ApiServer
 
 from .broken_off import deletion_of, put_back
-from .killing import Happens, is_bound, kill_when, made, nothing_left
+from .killing import Happens, is_bound, kill, kill_when, made, nothing_left, succeed
 from .lab import DEPLOYMENTS, INSTANCES, PODS, POLICIES, SECRETS, SERVICES, TYPES, Lab, condition, mounted
 from .process import Operators
 
@@ -62,7 +63,7 @@ async def test_a_warm_pod_is_shut_used_by_one_lease_and_gone_with_it(lab: Lab, o
     pod, name = await kept(lab, 1), name_of(lab, 1)
     labels = {**names.epoch_labels(1, "one"), "berth.dev/warm": "true"}
     assert pod["metadata"]["labels"] == labels | names.type_labels("bench")
-    assert "finalizers" not in pod["metadata"]
+    assert pod["metadata"]["finalizers"] == ["berth.dev/fence"]
     assert pod["metadata"]["ownerReferences"][0]["kind"] == "WorkspaceDeployment"
     workspace = await secret_of(lab, 1)
     assert sorted(mounted(pod)) == [workspace, f"{workspace}-agent"]
@@ -78,12 +79,7 @@ async def test_a_warm_pod_is_shut_used_by_one_lease_and_gone_with_it(lab: Lab, o
     instance = await bound(lab, "mine")
     uid = instance["metadata"]["uid"]
     assert instance["status"]["warm"] is True
-    claimed = await kept(lab, 1)
-    assert claimed["metadata"]["uid"] == pod["metadata"]["uid"]
-    assert claimed["metadata"]["labels"] == pod["metadata"]["labels"], "enforcers of NetworkPolicy need not look again"
-    assert claimed["metadata"]["annotations"]["berth.dev/instance"] == uid
-    assert claimed["metadata"]["finalizers"] == ["berth.dev/fence"]
-    assert [o["uid"] for o in claimed["metadata"]["ownerReferences"]] == [uid]
+    assert await kept(lab, 1) == pod, "the lease is the claim: the pod is not written"
     key = base64.b64decode((await lab.kept(SECRETS, workspace))["data"]["ssh_host_ed25519_key.pub"]).decode().strip()
     assert instance["status"]["hostKeys"] == [key]
     assert await lab.absent(PODS, f"i-{uid}")
@@ -92,16 +88,15 @@ async def test_a_warm_pod_is_shut_used_by_one_lease_and_gone_with_it(lab: Lab, o
     # Lost under the lease, it comes again: same name, same key, same port.
     await lab.client.delete(PODS, lab.namespace, name)
     again = await lab.until(PODS, name, lambda o: o["metadata"]["uid"] != pod["metadata"]["uid"], seconds=20)
-    assert again["metadata"]["annotations"]["berth.dev/instance"] == uid
-    assert again["metadata"]["finalizers"] == ["berth.dev/fence"]
+    for field in ("labels", "finalizers", "ownerReferences"):
+        assert again["metadata"][field] == pod["metadata"][field]
     assert (await lab.get(SERVICES, name))["spec"]["ports"] == service["spec"]["ports"]
     assert (await lab.get(INSTANCES, "mine"))["status"]["hostKeys"] == [key]
 
     await ends(lab, "mine")
     await nothing_left(lab, uid)
     await gone(lab, 1)
-    following = await kept(lab, 2)
-    assert "berth.dev/instance" not in following["metadata"]["annotations"]
+    await kept(lab, 2)
     other = await lab.kept(SECRETS, await secret_of(lab, 2))
     assert other["data"]["ssh_host_ed25519_key.pub"] != (base64.b64encode(f"{key}\n".encode()).decode())
     assert operator.poll() is None
@@ -176,7 +171,6 @@ async def test_where_no_warm_pod_serves_the_lease_has_one_of_its_own(lab: Lab) -
 
 CLAIM: list[tuple[str, Kind, Happens]] = [
     ("the lease is taken", DEPLOYMENTS, lambda _, o: "lease" in o["status"]),
-    ("the pod is claimed", PODS, lambda _, o: "berth.dev/instance" in (o["metadata"].get("annotations") or {})),
     ("the status says bound", INSTANCES, is_bound),
 ]
 MAKING: list[tuple[str, Kind, Happens]] = [
@@ -204,6 +198,107 @@ async def test_a_claim_goes_on_after_a_kill_at_any_write(lab: Lab, operators: Op
         await kill_when(lab, operators, INSTANCES, lambda _, o: "reason" in o["status"], ends_later(lab, name))
         await lab.until(INSTANCES, name, lambda o: condition(o, "Ended", "status") == "True", seconds=20)
         await gone(lab, epoch)
+
+
+async def test_a_pod_is_not_written_between_its_creation_and_its_end(lab: Lab, operator: Process) -> None:
+    await lab.type(warm=True)
+    _, version = await lab.client.list(PODS, lab.namespace)
+    await lab.deployment("one")
+    await kept(lab, 1)
+    await bound(lab, "mine")
+    told = []
+    await lab.client.patch(INSTANCES, lab.namespace, "mine", {"spec": {"terminate": True}})
+    async with asyncio.timeout(20):
+        async for event in lab.client.watch(PODS, lab.namespace, version, fields={"metadata.name": name_of(lab, 1)}):
+            if event.type != "BOOKMARK":
+                told.append((event.type, bool(event.object["metadata"].get("deletionTimestamp"))))
+            if event.type == "DELETED":
+                break
+    assert [going for _, going in told[:2]] == [False, True], "made, and then deleted"
+    assert {going for _, going in told[1:]} == {True}
+    assert operator.poll() is None
+
+
+def is_unnamed(event: str, wd: Object) -> bool:
+    return event == "MODIFIED" and wd["status"].get("epoch", 0) == 0 and "warm" not in wd["status"]
+
+
+async def lock(lab: Lab, *, locked: bool) -> None:
+    await lab.client.patch(DEPLOYMENTS, lab.namespace, "one", {"spec": {"lockout": locked}})
+
+
+async def without_a_name(lab: Lab, operators: Operators) -> Object:
+    """A warm pod whose removal ended when the status named it no more: its leader was killed then."""
+    operators.start()
+    await lab.type(warm=True)
+    await lab.deployment("one")
+    pod, first = await kept(lab, 1), name_of(lab, 1)
+    # It cannot go before the test says so, if the leader comes to delete it.
+    stays = {"metadata": {"finalizers": ["berth.dev/fence", "berth.test/it-still-runs"]}}
+    pod = await lab.client.patch(PODS, lab.namespace, first, stays)
+    _, version = await lab.client.list(DEPLOYMENTS, lab.namespace)
+    await lock(lab, locked=True)
+    async with asyncio.timeout(20):
+        async for event in lab.client.watch(DEPLOYMENTS, lab.namespace, version):
+            if event.type != "BOOKMARK" and is_unnamed(event.type, event.object):
+                break
+    await kill(operators)
+    return pod
+
+
+async def test_a_removal_that_broke_off_when_the_status_names_no_pod_is_finished(
+    lab: Lab, operators: Operators
+) -> None:
+    pod = await without_a_name(lab, operators)
+    await lock(lab, locked=False)
+    await succeed(lab, operators)
+    name = name_of(lab, 1)
+    await lab.until(PODS, name, lambda o: o["metadata"].get("deletionTimestamp"), seconds=20)
+    await lab.client.patch(PODS, lab.namespace, name, {"metadata": {"finalizers": ["berth.dev/fence"]}})
+    again = await lab.until(PODS, name, lambda o: o["metadata"]["uid"] != pod["metadata"]["uid"], seconds=20)
+    assert mounted(again) != mounted(pod), "Secrets under other names: the first ones are never made again"
+    instance = await bound(lab, "mine")
+    assert instance["status"]["warm"] is True
+
+
+async def test_a_lease_that_is_taken_after_that_gets_a_pod_of_its_own(lab: Lab, operators: Operators) -> None:
+    pod = await without_a_name(lab, operators)
+    await lock(lab, locked=False)
+    claimed = await lab.claimed("one")
+    await succeed(lab, operators)
+    instance = await lab.until(INSTANCES, claimed, lambda o: is_bound("", o), seconds=20)
+    assert "warm" not in instance["status"]
+    await lab.until(PODS, f"i-{claimed}", bool, seconds=20)
+    name = name_of(lab, 1)
+    await lab.until(PODS, name, lambda o: o["metadata"].get("deletionTimestamp"), seconds=20)
+    await lab.client.patch(PODS, lab.namespace, name, {"metadata": {"finalizers": ["berth.dev/fence"]}})
+    await lab.until_gone(PODS, name, seconds=20)
+    for secret in mounted(pod):
+        await lab.until_gone(SECRETS, secret, seconds=20)
+
+
+@pytest.mark.usefixtures("operator")
+async def test_a_pod_that_nobody_had_goes_with_its_node(lab: Lab) -> None:
+    """No kubelet says that it has ended; what somebody had waits for an administrator's word."""
+    await lab.type(warm=True)
+    for deployment in ("idle", "lent"):
+        await lab.deployment(deployment)
+        pod = name_of(lab, 1, deployment)
+        await lab.until(PODS, pod, bool, seconds=20)
+        target = {"apiVersion": "v1", "kind": "Node", "name": f"gone-{lab.namespace}"}
+        binding = {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": pod}, "target": target}
+        if deployment == "lent":
+            await lab.instance("mine", deployments=["lent"])
+            instance = await lab.until(INSTANCES, "mine", lambda o: is_bound("", o), seconds=20)
+            assert instance["status"]["warm"] is True
+        await lab.client.request("POST", PODS.path(lab.namespace, pod, "binding"), body=binding)
+    idle, lent = name_of(lab, 1, "idle"), name_of(lab, 1, "lent")
+    for pod in (idle, lent):
+        await lab.client.delete(PODS, lab.namespace, pod, grace_seconds=0)  # as the pod collector does
+    uid = (await lab.get(PODS, lent))["metadata"]["uid"]
+    await lab.client.patch(DEPLOYMENTS, lab.namespace, "idle", {"spec": {"lockout": True}})
+    await gone(lab, 1, "idle")
+    assert (await lab.get(PODS, lent))["metadata"]["uid"] == uid
 
 
 async def ends_later(lab: Lab, name: str) -> None:

@@ -32,6 +32,7 @@ def release(
     """End the instance that holds a deployment, and free the deployment.
 
     The deployment is free as soon as everything that the lease opened is gone; `berth status` shows it.
+    With --force, what is left of earlier leases counts as stopped too where nobody holds the deployment.
     """
     from berth_cli.admin import cluster
     from berth_cli.admin.deployments import ending

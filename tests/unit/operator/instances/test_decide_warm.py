@@ -28,12 +28,11 @@ from ..samples import ID, NOW, at, deployment, instance, pod, type_
 
 WANTED = "digest"
 HELD = {"instance": ID, "user": "ada", "claimedAt": timestamp(NOW)}
-OTHER = "01900000-0000-7000-8000-000000000002"
 
 
 def warm(**changes: Any) -> PodView:
     """A pod for epoch 4 that nobody has."""
-    fields: dict[str, Any] = {"epoch": 4, "made_from": WANTED, "finalized": False, "name": "w-one-e4"}
+    fields: dict[str, Any] = {"epoch": 4, "made_from": WANTED, "finalized": True, "name": "w-one-e4"}
     return pod(**(fields | changes))
 
 
@@ -91,8 +90,6 @@ def test_one_on_a_cordoned_node_stays_with_whoever_takes_the_lease() -> None:
     taken = WarmSet(4, warm(), leaving=True)
     assert decide(seen(held(), taken), NOW) == WarmPlan()
     assert serves(taken, instance(), WANTED)
-    assert decide(seen(held(), WarmSet(4, warm(holder=ID), leaving=True)), NOW) == WarmPlan()
-    assert decide(seen(free(4), WarmSet(4, warm(holder=ID), leaving=True)), NOW) == WarmPlan()
 
 
 def test_one_that_waits_for_secrets_that_are_gone_is_made_anew_and_one_of_which_nothing_is_heard_is_looked_at() -> None:
@@ -129,6 +126,7 @@ def test_without_deployment_or_type_nothing_is_kept() -> None:
     [
         WarmSet(4, warm(deleting=True)),
         WarmSet(4, warm(made_from="another")),
+        WarmSet(4, warm(finalized=False)),
         WarmSet(4, warm(), silent=True),
         WarmSet(4, warm(), stray=True),
         WarmSet(4, warm(), leaving=True),
@@ -145,17 +143,13 @@ def test_what_fails_at_once_is_not_made_again_in_a_tight_loop() -> None:
     assert decide(seen(free(), WarmSet(4, warm(phase="Failed"))), NOW) == WarmPlan(again_at=at(30))
 
 
-def test_while_the_lease_of_its_epoch_is_held_it_is_the_holder_s_to_claim() -> None:
-    for one in (WarmSet(4, warm()), WarmSet(4), WarmSet(4, warm(made_from="another")), WarmSet(4, warm(holder=ID))):
+def test_while_the_lease_of_its_epoch_is_held_it_is_the_holder_s() -> None:
+    for one in (WarmSet(4, warm()), WarmSet(4), WarmSet(4, warm(made_from="another")), WarmSet(4, warm(), stray=True)):
         assert decide(seen(held(), one), NOW) == WarmPlan()
 
 
 def test_it_goes_when_the_holder_has_a_pod_of_his_own() -> None:
     assert decide(seen(held(), WarmSet(4, warm()), cold=True), NOW) == WarmPlan(remove=(4,))
-
-
-def test_a_claimed_pod_is_its_instance_s_to_end() -> None:
-    assert decide(seen(free(4), WarmSet(4, warm(holder=ID))), NOW) == WarmPlan()
 
 
 def test_it_serves_who_has_the_lease_even_while_it_starts() -> None:
@@ -170,23 +164,19 @@ def test_it_serves_who_has_the_lease_even_while_it_starts() -> None:
         WarmSet(4, warm(deleting=True)),
         WarmSet(4, warm(phase="Failed")),
         WarmSet(4, warm(made_from="another")),
+        WarmSet(4, warm(finalized=False)),
         WarmSet(4, warm(), silent=True),
         WarmSet(4, warm(), stray=True),
         WarmSet(4, warm(unschedulable_since=NOW)),
         WarmSet(4, warm(workspace=Container("running", restarts=1))),
-        WarmSet(4, warm(holder=OTHER)),
     ],
 )
-def test_it_does_not_serve_when_a_new_one_is_better_or_it_is_another_s(bad: WarmSet) -> None:
+def test_it_does_not_serve_when_a_new_one_is_better_or_it_is_being_removed(bad: WarmSet) -> None:
     assert not serves(bad, instance(), WANTED)
 
 
 def test_it_does_not_serve_with_a_vpn() -> None:
     assert not serves(WarmSet(4, warm()), instance(vpn=True), WANTED)
-
-
-def test_what_an_instance_has_claimed_it_keeps() -> None:
-    assert serves(WarmSet(4, warm(holder=ID, deleting=True, made_from="another")), instance(), WANTED)
 
 
 PODS = st.builds(
@@ -195,7 +185,6 @@ PODS = st.builds(
     deleting=st.booleans(),
     phase=st.sampled_from(["Pending", "Running", "Failed"]),
     made_from=st.sampled_from([WANTED, "another"]),
-    holder=st.sampled_from(["", "", "", OTHER]),
     created=st.builds(at, st.integers(-90_000, 0)),
 )
 SETS = st.one_of(
@@ -217,11 +206,9 @@ def test_it_settles_with_one_pod_for_the_next_epoch_and_touches_nobody_s(
     sets: list[WarmSet], wd: WorkspaceDeployment, cold: bool, others_wait: bool, cordon: datetime | None
 ) -> None:
     state = replace(seen(wd, *sets, cold=cold), others_wait=others_wait, cordon=cordon)
-    claimed = {one.epoch for one in sets if one.pod is not None and one.pod.holder}
     moment = NOW
     for _ in range(12):
         plan = decide(state, moment)
-        assert not claimed & set(plan.remove)
         if wd.status.lease is not None:
             assert plan.make is None
             assert cold or wd.status.epoch not in plan.remove
@@ -236,10 +223,7 @@ def test_it_settles_with_one_pod_for_the_next_epoch_and_touches_nobody_s(
     is_free = wd.status.lease is None and not wd.spec.lockout
     wanted = {wd.status.epoch + 1} if is_free else set()
     holder_s = {wd.status.epoch} if wd.status.lease is not None and not cold else set()
-    assert claimed <= present
-    # A claimed pod ends with its instance; only after that another is made.
-    assert present - holder_s - claimed <= wanted
-    assert claimed or present - holder_s == wanted
+    assert present - holder_s == wanted
 
 
 def _done(state: ObservedWarm, plan: WarmPlan, now: datetime) -> ObservedWarm:

@@ -208,7 +208,7 @@ def test_a_path_that_cannot_be_mounted_is_named_as_a_reason() -> None:
 
 
 def test_a_warm_pod_does_not_serve_with_a_repository() -> None:
-    warm: PodView = pod(made_from="w", epoch=4, holder="")
+    warm: PodView = pod(made_from="w", epoch=4)
     assert serves(WarmSet(4, warm), instance(), "w")
     assert not serves(WarmSet(4, warm), instance(repo={"url": URL}), "w")
 

@@ -26,7 +26,6 @@ POD: dict[str, Any] = {
         "labels": {"berth.dev/instance": "a", "berth.dev/epoch": "3"},
         "annotations": {
             names.FORCED_ANNOTATION: "the node burnt",
-            names.INSTANCE_ANNOTATION: "a",
             names.MADE_FROM_ANNOTATION: "0f",
             names.HOST_KEY_ANNOTATION: "ssh-ed25519 A",
             "other": "x",

@@ -13,13 +13,14 @@ from berth_core.resources.instance import InForce
 from berth_operator.engine.clock import Clock
 from berth_operator.engine.workqueue import Key
 from berth_operator.instances.memory import Memories, Memory
-from berth_operator.kinds import INSTANCE, INSTANCES, LATE, PODS, POLICIES
+from berth_operator.kinds import INSTANCE, INSTANCES, LATE, POLICIES
 from berth_operator.registry import make_world
 from berth_operator.sweeps.stale_writes import sweep_late
 
 from ..samples import CONFIG, ID, bound
 
-OWN, WARM = {names.INSTANCE_LABEL: ID}, {names.WARM_LABEL: "true"}
+OWN = {names.INSTANCE_LABEL: ID}
+WARM = {names.WARM_LABEL: "true", **names.epoch_labels(3, "one")}
 APPLIED = 3
 """Generation of the NetworkPolicy when it was applied."""
 
@@ -37,9 +38,7 @@ class Swept:
 
         self.world = make_world(CONFIG, cast(Client, SimpleNamespace(pages=pages)), Clock())
         self.world.queue = cast(Any, SimpleNamespace(add=self.added.append))
-        self.world.cache[INSTANCES].put(bound().wire())
-        claimed = metadata | {"labels": WARM, "annotations": {names.INSTANCE_ANNOTATION: ID}}
-        self.world.cache[PODS].put({"metadata": claimed, "spec": {}, "status": {}})
+        self.world.cache[INSTANCES].put(bound(status={"warm": True}).wire())
 
     @property
     def memory(self) -> Memory:
@@ -74,8 +73,12 @@ async def test_a_list_from_before_it_was_applied_shows_no_change_of_anothers() -
     assert swept.memory.policy
 
 
-async def test_that_of_a_claimed_pod_is_looked_at_once_though_it_was_not_applied_yet() -> None:
+async def test_that_of_a_warm_pod_is_looked_at_once_though_it_was_not_applied_yet() -> None:
     assert [key.sort for key in await Swept(WARM, APPLIED).after(0)] == [INSTANCE]
+
+
+async def test_that_of_a_warm_pod_for_the_next_epoch_is_nobody_s() -> None:
+    assert await Swept(WARM | {names.EPOCH_LABEL: "4"}, APPLIED + 1).after(APPLIED) == []
 
 
 async def test_one_that_this_process_has_not_applied_waits_for_the_pass_that_will() -> None:
