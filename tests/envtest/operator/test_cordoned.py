@@ -67,7 +67,7 @@ async def test_a_pod_that_nobody_has_leaves_and_the_next_waits_for_a_node(lab: L
     since = datetime.now(UTC) - AFTER_CORDON + timedelta(seconds=8)
     await cordon(lab, node, since)
     await lab.until(PODS, name_of(lab, "one"), lambda pod: pod["metadata"].get("deletionTimestamp"))
-    await lab.client.delete(PODS, lab.namespace, name_of(lab, "one"), grace_seconds=0)  # as the kubelet does
+    await lab.status_patch(PODS, name_of(lab, "one"), {"phase": "Failed"})  # as the kubelet does
     second = await lab.until(PODS, name_of(lab, "one"), lambda pod: pod["metadata"]["uid"] != first, seconds=40)
     assert "nodeName" not in second["spec"]
     assert parse_time(second["metadata"]["creationTimestamp"]) >= (since + AFTER_CORDON).replace(microsecond=0)
@@ -87,7 +87,7 @@ async def test_a_pod_that_a_lease_has_and_one_that_tolerates_it_stay(lab: Lab, n
     await cordon(lab, node, datetime.now(UTC) - AFTER_CORDON)
     await lab.until(PODS, name_of(lab, "idle"), lambda pod: pod["metadata"].get("deletionTimestamp"))
     # By the time that the next pod is made, all passes that the cordon has woken are over.
-    await lab.client.delete(PODS, lab.namespace, name_of(lab, "idle"), grace_seconds=0)
+    await lab.status_patch(PODS, name_of(lab, "idle"), {"phase": "Failed"})
     await lab.until(PODS, name_of(lab, "idle"), lambda pod: "nodeName" not in pod["spec"], seconds=40)
     for deployment, uid in stay.items():
         pod = await lab.kept(PODS, name_of(lab, deployment))
