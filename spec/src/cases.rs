@@ -14,7 +14,7 @@ pub struct Case {
     pub ends: bool,
 }
 
-const UNSAFE: &[&str] = &[FENCED, NOT_EARLY];
+pub const UNSAFE: &[&str] = &[FENCED, NOT_EARLY];
 
 /// The protocol as it is specified, with one leader and one instance.
 const NOW: Protocol = Protocol {
@@ -75,6 +75,7 @@ pub fn all() -> Vec<Case> {
         breaks("warm, the API gives back: 1 leader, 2 instances", Protocol { users: 2, warm: true, api_gives_back: true, ..NOW }),
         holds("warm: 1 leader, 2 instances", true, Protocol { users: 2, warm: true, ..NOW }),
         holds("warm, of no use: 1 leader, 1 instance", true, Protocol { warm: true, removals: 1, ..NOW }),
+        holds("warm, of no use: process pause, 2 leaders, 1 instance", false, Protocol { leaders: 2, pause: Pause::Process, warm: true, removals: 1, ..NOW }),
         holds("warm, of no use: machine pause, 2 leaders, 1 instance", false, Protocol { leaders: 2, warm: true, removals: 1, ..NOW }),
         Case { breaks: &[KEPT], ..breaks("warm, of no use, and not un-named: 1 leader, 1 instance", Protocol { warm: true, removals: 1, unnames: false, ..NOW }) },
         holds("warm: machine pause, 2 leaders, 1 instance", false, Protocol { leaders: 2, warm: true, ..NOW }),

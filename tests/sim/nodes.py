@@ -76,8 +76,6 @@ class Nodes:
     """Behaviour of the pods of builds; None where nothing is built."""
     running: dict[str, Running] = field(default_factory=dict)
     _pods: dict[str, Kubelet] = field(default_factory=dict)
-    _lent: dict[tuple[str, int], str] = field(default_factory=dict)
-    """Public ids of instances that were bound with a warm pod, by its deployment and epoch."""
     _addresses: int = 0
 
     def __post_init__(self) -> None:
@@ -146,14 +144,9 @@ class Nodes:
 
     def _lend(self, instance: Object) -> None:
         """Take note of the warm pod that an Instance is bound with."""
-        metadata, status = instance["metadata"], instance.get("status") or {}
-        if not status.get("warm") or (status["deployment"], status["epoch"]) in self._lent:
-            return
-        lent, holder = (status["deployment"], status["epoch"]), instance_id(metadata["name"], metadata["uid"])
-        self._lent[lent] = holder
         for pod in self.running.values():
-            if pod.warm and (pod.deployment, pod.epoch) == lent:
-                pod.holder = holder
+            if pod.warm and not pod.holder and _has(instance, pod.deployment, pod.epoch):
+                pod.holder = instance_id(instance["metadata"]["name"], instance["metadata"]["uid"])
                 self.changed(pod.deployment)
 
     def _sync(self, name: str, uid: str) -> None:
@@ -208,19 +201,20 @@ class Nodes:
             return
         known.started = True
         self._addresses += 1
-        warm, epoch = names.WARM_LABEL in labels, int(labels.get(names.EPOCH_LABEL) or 0)
         pod = Running(
             uid,
             name,
             f"10.0.{self._addresses // 250}.{self._addresses % 250 + 1}",
             deployment,
-            epoch,
-            warm,
+            int(labels.get(names.EPOCH_LABEL) or 0),
+            names.WARM_LABEL in labels,
             labels.get(names.HOOK_LABEL, ""),
-            self._lent.get((deployment, epoch), "") if warm else labels.get(names.INSTANCE_LABEL, ""),
+            labels.get(names.INSTANCE_LABEL, ""),
         )
         _begin_closed(pod, secrets)
         self.running[uid] = pod
+        for instance in self.cluster.store.all("instances", LAB):
+            self._lend(instance)
         self.cluster.say("node", "started", name, f"epoch {pod.epoch} on {deployment}")
         if self.build_pods is not None and names.BUILD_LABEL in labels:
             self.build_pods.begin(pod, obj)
@@ -312,6 +306,13 @@ class Nodes:
     def _live(self, name: str, uid: str) -> Object | None:
         obj = self.cluster.store.find("pods", LAB, name)
         return obj if obj is not None and obj["metadata"]["uid"] == uid else None
+
+
+def _has(instance: Object, deployment: str, epoch: int) -> bool:
+    """Whether an Instance was bound with the warm pod of an epoch, and has not ended."""
+    status = instance.get("status") or {}
+    is_bound = status.get("warm") and not status.get("endTime")
+    return bool(is_bound and (status["deployment"], status["epoch"]) == (deployment, epoch))
 
 
 def _begin_closed(pod: Running, secrets: list[Object]) -> None:

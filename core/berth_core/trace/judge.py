@@ -321,11 +321,11 @@ class Judge:
             return fencing.warm_unordered(pod, self._nonces.get((namespace, pod["deployment"]), set()))
         return fencing.unordered(pod, owner) if owner is not None else ""
 
-    def _holder_of(self, namespace: str, pod: Fields) -> str | None:
-        """Public id of the instance that has the lease of a pod's epoch: a warm pod does not name it."""
+    def _holder_of(self, namespace: str, pod: Fields) -> str:
+        """Public id of the instance that has the lease of a pod's epoch, which a warm pod does not name."""
         deployment = self._now.get("workspacedeployments", {}).get((namespace, pod["deployment"]))
         lease = deployment["lease"] if deployment and deployment["epoch"] == pod["epoch"] else None
-        return lease["instance"] if lease else None
+        return lease["instance"] if lease else ""
 
     def _note_belonging(
         self, commit: Commit, key: Name, before: dict[str, Any] | None, after: dict[str, Any] | None
