@@ -50,11 +50,12 @@ async def cool(client: Client, namespaces: Iterable[str], seconds: float) -> Non
         for name in pods:
             await client.delete(PODS, namespace, name, grace_seconds=POD_GRACE)
             await client.delete(SERVICES, namespace, name)
-        # No lease has one, and there is no operator any more: each goes when its kubelet says that it has ended.
-        for pod in (await client.list(PODS, namespace, labels=WARM, metadata_only=True))[0]:
-            await take_finalizer(client, PODS, pod)
-        for secret in await _warm_secrets(client, namespace, pods):
+        left, _ = await client.list(PODS, namespace, labels=WARM, metadata_only=True)
+        for secret in await _warm_secrets(client, namespace, pods, left):
             await client.delete(SECRETS, namespace, secret)
+        # No lease has one, and there is no operator any more: each goes when its kubelet says that it has ended.
+        for pod in left:
+            await take_finalizer(client, PODS, pod)
         if remains := await _until_gone(client, namespace, WARM, seconds):
             log.warning("warm pods do not end; they go when their nodes come back", pods=remains)
         # NetworkPolicies, which isolate the pods, go last.
@@ -81,8 +82,11 @@ async def _walls(client: Client, namespace: str) -> list[str]:
     return [name for name, of in types.items() if of and name == names.type_policy(str(of)) and of not in used]
 
 
-async def _warm_secrets(client: Client, namespace: str, pods: Iterable[str]) -> list[str]:
-    """Names of the Secrets that such pods mount, by the nonces in the deployments' status. No Secret is listed here."""
+async def _warm_secrets(client: Client, namespace: str, pods: Iterable[str], left: Iterable[Object]) -> list[str]:
+    """Names of the Secrets that such pods mount, by the nonces in the deployments' status. No Secret is listed here.
+
+    Of the pods in ``left`` each names its nonce too: the status of one that was being removed does not.
+    """
     deployments, _ = await client.list(WorkspaceDeployment.api(), namespace)
     nonces: dict[str, str] = {}
     for obj in deployments:
@@ -91,6 +95,9 @@ async def _warm_secrets(client: Client, namespace: str, pods: Iterable[str]) -> 
         if isinstance(epoch, int) and isinstance(nonce, str) and re.fullmatch(NONCE, nonce):
             nonces[names.warm_object(ids.deployment_id(namespace, obj["metadata"]["name"]), epoch)] = nonce
     secrets = [names.warm_secret(pod, nonces.get(pod)) for pod in pods]
+    for metadata in (pod["metadata"] for pod in left):
+        if re.fullmatch(NONCE, nonce := (metadata.get("annotations") or {}).get(names.NONCE_ANNOTATION, "")):
+            secrets.append(names.warm_secret(metadata["name"], nonce))
     return [name for secret in secrets for name in (secret, names.agent_secret(secret))]
 
 

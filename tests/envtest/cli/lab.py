@@ -79,21 +79,22 @@ async def pod(
     await client.create(PODS, namespace, body)
 
 
-async def warm(client: Client, namespace: str, deployment: str, epoch: int) -> None:
+async def warm(client: Client, namespace: str, deployment: str, epoch: int, nonce: str | None = None) -> None:
     """Make what the operator keeps warm for the next lease of a deployment; nothing runs the pod here."""
     await client.apply(ACCOUNTS, {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": account(namespace)})
     labels = {names.WARM_LABEL: "true", **names.epoch_labels(epoch, deployment)}
     name = names.warm_object(ids.deployment_id(namespace, deployment), epoch)
+    secret, annotations = names.warm_secret(name, nonce), {names.NONCE_ANNOTATION: nonce} if nonce else {}
     containers = [{"name": "workspace", "image": "example/workspace"}]
     parts: list[tuple[Kind, str, str, Object]] = [
         (SERVICES, "Service", name, {"spec": {"ports": [{"port": 22}]}}),
-        (SECRETS, "Secret", name, {}),
-        (SECRETS, "Secret", names.agent_secret(name), {}),
+        (SECRETS, "Secret", secret, {}),
+        (SECRETS, "Secret", names.agent_secret(secret), {}),
         (POLICIES, "NetworkPolicy", name, {"spec": {"podSelector": {"matchLabels": labels}}}),
         (PODS, "Pod", name, {"spec": {"containers": containers, "automountServiceAccountToken": False}}),
     ]
     for kind, word, called, rest in parts:
-        fenced = {"finalizers": [names.FENCE_FINALIZER]} if kind == PODS else {}
+        fenced = {"finalizers": [names.FENCE_FINALIZER], "annotations": annotations} if kind == PODS else {}
         metadata = {"name": called, "labels": labels} | fenced
         body: Object = {"apiVersion": kind.api_version, "kind": word, "metadata": metadata} | rest
         await client.create(kind, namespace, body)

@@ -64,6 +64,8 @@ async def test_what_is_kept_warm_goes_and_the_operator_first(
     apiserver.kubectl("create", "-n", namespaces.release, "-f", "-", stdin=API.replace("berth-api", "berth-operator"))
     await lab.deployment(client, where, "misty-1")
     await lab.warm(client, where, "misty-1", epoch=1)
+    await lab.deployment(client, where, "misty-2")
+    await lab.warm(client, where, "misty-2", epoch=1, nonce="0a1b2c3d")  # whose removal had begun
     await lab.type_policy(client, where, "misty")
     done = uninstall_job()
     assert done.code == 0, done.out

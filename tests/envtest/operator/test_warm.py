@@ -301,6 +301,26 @@ async def test_a_pod_that_nobody_had_goes_with_its_node(lab: Lab) -> None:
     assert (await lab.get(PODS, lent))["metadata"]["uid"] == uid
 
 
+@pytest.mark.usefixtures("operator")
+async def test_a_pod_whose_lease_has_another_goes_with_its_node_too(lab: Lab) -> None:
+    node, ready = f"node-{lab.namespace}", {"conditions": [{"type": "Ready", "status": "True"}]}
+    await lab.client.create(NODES, None, {"apiVersion": "v1", "kind": "Node", "metadata": {"name": node}})
+    await lab.client.patch(NODES, None, node, {"status": ready}, subresource="status")
+    await lab.type(warm=True)
+    await lab.deployment("one")
+    pod = (await kept(lab, 1))["metadata"]["name"]
+    target = {"apiVersion": "v1", "kind": "Node", "name": node}
+    binding = {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": pod}, "target": target}
+    await lab.client.request("POST", PODS.path(lab.namespace, pod, "binding"), body=binding)
+    assert "warm" not in (await bound(lab, "with-vpn", vpn=True))["status"]
+    await lab.until(PODS, pod, lambda o: o["metadata"].get("deletionTimestamp"), seconds=20)
+    await lab.client.delete(NODES, None, node)
+    await lab.client.delete(PODS, lab.namespace, pod, grace_seconds=0)  # as the pod collector does
+    await lab.until_gone(PODS, pod, seconds=20)
+    assert await lab.lease("one") is not None
+    await ends(lab, "with-vpn")
+
+
 async def ends_later(lab: Lab, name: str) -> None:
     await lab.client.patch(INSTANCES, lab.namespace, name, {"spec": {"terminate": True}})
 

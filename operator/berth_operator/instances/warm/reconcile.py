@@ -195,8 +195,11 @@ async def _unname(world: World, wd: WorkspaceDeployment, epoch: int) -> None:
 
 
 async def _let_go(world: World, namespace: str, wd: WorkspaceDeployment | None, epoch: int) -> None:
-    """Let a pod that nobody ever had go with its Node, as Kubernetes does: no kubelet will say that it has ended."""
-    if wd is None or not wd.has_begun or epoch <= wd.status.epoch:
+    """Let a pod that nobody ever had go with its Node, as Kubernetes does: no kubelet will say that it has ended.
+
+    Either nobody has taken the lease of its epoch, or the holder has another pod: else it would not be removed yet.
+    """
+    if wd is None or not wd.has_begun or epoch < wd.status.epoch + int(wd.status.lease is None):
         return
     obj = world.cache[PODS].get(namespace, names.warm_object(wd.public_id, epoch))
     pod = pod_view(obj) if obj is not None else None
