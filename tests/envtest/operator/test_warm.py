@@ -9,6 +9,7 @@ import pytest
 from forked import Process
 
 from berth_core import ids, names
+from berth_core.kube.errors import InvalidError
 from berth_core.kube.types import Kind, Object
 from berth_dev.envtest.apiserver import ApiServer
 
@@ -217,6 +218,17 @@ async def test_a_pod_is_not_written_between_its_creation_and_its_end(lab: Lab, o
     assert [going for _, going in told[:2]] == [False, True], "made, and then deleted"
     assert {going for _, going in told[1:]} == {True}
     assert operator.poll() is None
+
+
+@pytest.mark.usefixtures("operator")
+async def test_what_the_status_names_does_not_change_under_a_lease(lab: Lab) -> None:
+    await lab.type(warm=True)
+    await lab.deployment("one")
+    await kept(lab, 1)
+    await bound(lab, "mine")
+    for wrong in (None, {"epoch": 1, "nonce": "0a1b2c3d"}, {"epoch": 2, "nonce": "0a1b2c3d"}):
+        with pytest.raises(InvalidError, match="neither written nor cleared under a lease"):
+            await lab.status_patch(DEPLOYMENTS, "one", {"warm": wrong})
 
 
 def is_unnamed(event: str, wd: Object) -> bool:
