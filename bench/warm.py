@@ -159,6 +159,12 @@ def _deployment(obj: Object) -> str:
     return name
 
 
+def _epoch(pod: Object) -> int:
+    """Epoch of a warm pod; 0 for another one."""
+    labels = pod["metadata"].get("labels", {})
+    return int(labels[EPOCH_LABEL]) if WARM_LABEL in labels else 0
+
+
 async def _opened(door: Door, every: float) -> float:
     """Time at which the first answered SYN was sent; one is sent every ``every`` seconds."""
     pending = set[asyncio.Task[float | None]]()
@@ -237,9 +243,3 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
-
-
-def _epoch(pod: Object) -> int:
-    """Epoch of a warm pod; 0 for another one."""
-    labels = pod["metadata"].get("labels", {})
-    return int(labels[EPOCH_LABEL]) if WARM_LABEL in labels else 0
