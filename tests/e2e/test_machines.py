@@ -30,6 +30,7 @@ pytestmark = pytest.mark.nodes
 
 GROUND: Final = f"{NETWORK[192]}/28"
 """Where robots stand (``instances.machineCidrs``)."""
+VARIABLE: Final = "BERTH_MACHINE_CIDRS"
 ROBOTS: Final = {"left": str(NETWORK[200]), "right": str(NETWORK[201])}
 """Robots by their deployments: both are of one type."""
 PORT, STANDING = 8080, 8081
@@ -118,15 +119,17 @@ def robots() -> Iterator[None]:
 @contextmanager
 def machine_networks(lab: Lab) -> Iterator[None]:
     """The operator knows where robots stand, as the value ``instances.machineCidrs`` would tell it."""
+    (operator,) = lab.get("deployment", "berth-operator", "berth")["spec"]["template"]["spec"]["containers"]
+    before = next(entry.get("value", "") for entry in operator["env"] if entry["name"] == VARIABLE)
     try:
         _tell_the_operator(lab, GROUND)
         yield
     finally:
-        _tell_the_operator(lab, "")
+        _tell_the_operator(lab, before)
 
 
 def _tell_the_operator(lab: Lab, networks: str) -> None:
-    lab.kubectl("set", "env", "deployment/berth-operator", "-n", "berth", f"BERTH_MACHINE_CIDRS={networks}")
+    lab.kubectl("set", "env", "deployment/berth-operator", "-n", "berth", f"{VARIABLE}={networks}")
     lab.kubectl("rollout", "status", "deployment/berth-operator", "-n", "berth", "--timeout=90s")
 
 

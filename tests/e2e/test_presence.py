@@ -25,21 +25,24 @@ NAME = "probed-arm"
 
 @contextmanager
 def networks_of_machines(lab: Lab, cidrs: list[str]) -> Iterator[None]:
-    """The release with that value, and without it in the end."""
+    """The release with that value, and with the one that it had in the end."""
+
+    def helm(*words: str) -> str:
+        command = [str(lab.helm_program), f"--kubeconfig={lab.kubeconfig}", *words, "-n", "berth"]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
 
     def upgrade(value: list[str]) -> None:
-        words = ["upgrade", "berth", str(REPOSITORY / "charts" / "berth"), "-n", "berth", "--reuse-values", "--wait"]
-        words += ["--timeout=180s", f"--set-json=instances.machineCidrs={json.dumps(value)}"]
-        done = subprocess.run(
-            [str(lab.helm_program), f"--kubeconfig={lab.kubeconfig}", *words], capture_output=True, text=True
-        )
-        assert done.returncode == 0, done.stderr
+        words = ("--reuse-values", "--wait", "--timeout=180s", f"--set-json=instances.machineCidrs={json.dumps(value)}")
+        helm("upgrade", "berth", str(REPOSITORY / "charts" / "berth"), *words)
 
+    before = json.loads(helm("get", "values", "berth", "--all", "-o", "json"))["instances"]["machineCidrs"]
     upgrade(cidrs)
     try:
         yield
     finally:
-        upgrade([])
+        upgrade(before)
 
 
 def online(lab: Lab, reason: str, seconds: float) -> float:

@@ -7,6 +7,7 @@ import pytest
 from lab import DEPLOYMENT_TYPE, NAMESPACE, Lab, Person
 
 from berth_core import names
+from berth_dev.demo import at_an_address, axis
 
 TEMPLATE = {"image": "localhost/berth-workspace:dev", "imagePullPolicy": "IfNotPresent"}
 
@@ -59,6 +60,10 @@ def test_the_tour_plays_to_its_end(lab: Lab, bob: Person) -> None:
     assert f"aboard from {bob.address()}" in tour.stdout
     assert "All matching workspace deployments are busy" in tour.stdout
     assert tour.stdout.rstrip().endswith("removes everything")
+    spoken = tour.stdout.partition("A robot at an address of its own")[2]
+    assert (spoken.count("'move 10': at "), spoken.count("'move -10': at ")) == (2, 1), "the robot's log, shown twice"
+    assert spoken.count(at_an_address.UNHEARD) == 2, "the command, and that nothing answered it"
+    lab.kubectl("delete", f"wd/{axis.NAME}", "wt/linear-axis", "-n", NAMESPACE, "--wait=false")
 
 
 def helm(lab: Lab, *words: str) -> None:

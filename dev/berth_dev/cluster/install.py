@@ -96,6 +96,7 @@ def local() -> Target:
         # A tag by content makes helm roll out exactly what changed.
         helm_arguments=(
             *("-f", str(VALUES)),
+            *("--set-json", f"instances.machineCidrs={json.dumps([str(network.ROBOTS)])}"),
             *("--set-string", f"image.tag={tags['berth']}", "--set-string", f"vpn.image.tag={tags['berth-vpn']}"),
             *("--set-string", f"ci.image.tag={tags['berth-ci']}"),
             *_secured(certificate),

@@ -1,7 +1,7 @@
 """The machines of the cluster as network namespaces on one bridge.
 
 The machine itself is 198.18.0.1 (the range of RFC 2544, for benchmarks, which no real network
-uses), nodes and outside clients are namespaces beside it. All packet filter state of the
+uses), nodes, outside clients and a robot are namespaces beside it. All packet filter state of the
 cluster stays inside the namespaces. The bridge carries the state folder's path as its alias,
 by which we know it as ours. `BERTH_SLOT` (0 to 9) gives a second cluster addresses of its
 own, 198.18.<slot>.0/24, so that tests of starting and stopping leave the first one alone.
@@ -74,6 +74,11 @@ OUTSIDE = tuple(
     Machine(name=f"outside-{last}", address=f"198.18.{SLOT}.{last}", public=f"33.18.{SLOT}.{last}")
     for last in (110, 111, 112)
 )
+ROBOTS = ipaddress.IPv4Network(f"198.18.{SLOT}.224/28")
+"""Where machines stand that are lent at their addresses: the value `instances.machineCidrs`."""
+ROBOT = Machine(name="robot", address=str(ROBOTS[1]))
+"""The robot of the tour. It sees pods' own addresses, so it has the way back to them."""
+MACHINES = (*NODES, *OUTSIDE, ROBOT)
 
 
 def owner() -> str:
@@ -114,7 +119,7 @@ def require_bridge_filter() -> None:
 
 
 def create(state: Path) -> None:
-    """Make the bridge, the nodes and the outside clients, with routes to pods and to public addresses."""
+    """Make the bridge, nodes, outside clients and the robot, with routes to pods and to public addresses."""
     _batch(
         [
             f"link add {BRIDGE} type bridge",
@@ -123,7 +128,7 @@ def create(state: Path) -> None:
             f"link set {BRIDGE} up",
         ]
     )
-    for machine in (*NODES, *OUTSIDE):
+    for machine in MACHINES:
         _connect(machine)
     for node in NODES:
         others = [f"route add {other.pods} via {other.address}" for other in NODES if other != node]
@@ -131,14 +136,16 @@ def create(state: Path) -> None:
         _batch([f"route add default via {HOST_ADDRESS}", *others, *public], inside=node)
         for name, value in SETTINGS.items():
             run(node.command("sh", "-c", f"echo {value} > /proc/sys/net/{name}"))
-    _batch([f"route add {node.pods} via {node.address}" for node in NODES])
+    ways = [f"route add {node.pods} via {node.address}" for node in NODES]
+    _batch(ways)
+    _batch(ways, inside=ROBOT)
 
 
 def remove(state: Path) -> None:
     """Undo `create`: remove namespaces and bridge, as far as they exist and are ours."""
     if (holder := owner()) and holder != str(state):
         return
-    for machine in (*NODES, *OUTSIDE):
+    for machine in MACHINES:
         if (NETNS_FOLDER / machine.namespace).exists():
             run(["ip", "netns", "delete", machine.namespace])
         # The kernel keeps a namespace, and so its cable, until its last orphaned connection has timed out. So the cable
@@ -154,7 +161,7 @@ def pids_inside(state: Path) -> list[int]:
     if owner() not in ("", str(state)):
         return []
     pids: list[int] = []
-    for machine in (*NODES, *OUTSIDE):
+    for machine in MACHINES:
         if (NETNS_FOLDER / machine.namespace).exists():
             process = run(["ip", "netns", "pids", machine.namespace], check=False)
             pids += [int(word) for word in process.stdout.split()]

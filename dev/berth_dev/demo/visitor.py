@@ -63,8 +63,8 @@ class Visitor:
         info: dict[str, Any] = json.loads(answer.text)
         return info
 
-    def enters(self, login: Login, command: str) -> None:
-        """Run a command over ssh and print its output; ClusterError where ssh is not let in.
+    def enters(self, login: Login, command: str) -> str:
+        """Run a command over ssh, print its output and answer it; ClusterError where it fails or ssh is not let in.
 
         A rule that was added a moment ago may need another try: for at most 5 s.
         """
@@ -75,9 +75,11 @@ class Visitor:
             if process.returncode == 0:
                 break
             if time.monotonic() > deadline:
-                raise ClusterError(f"ssh from {self.at.address} was not let in: {last_words(process)}")
-        for line in process.stdout.strip().splitlines():
+                raise ClusterError(f"{command!r} by ssh from {self.at.address} failed: {last_words(process)}")
+        text = process.stdout.strip()
+        for line in text.splitlines():
             out.print(f"  [green]{escape(line)}[/]", soft_wrap=True)
+        return text
 
     def is_refused(self, login: Login) -> None:
         """Try ssh and print why it does not get in; ClusterError where it does.
