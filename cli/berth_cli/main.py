@@ -11,6 +11,7 @@ from berth_cli.admin.deployments import commands as deployment
 from berth_cli.admin.deployments import release, status
 from berth_cli.admin.doctor import commands as doctor
 from berth_cli.admin.keys import commands as key
+from berth_cli.admin.machines import commands as machine
 from berth_cli.admin.restore import commands as restore
 from berth_cli.admin.tokens import commands as token
 from berth_cli.admin.users import commands as user
@@ -53,6 +54,7 @@ app.add_typer(ci.app, name="ci", rich_help_panel=PEOPLE)
 app.command(epilog=status.EXAMPLES, rich_help_panel=KEEPERS)(status.status)
 app.command(epilog=doctor.EXAMPLES, rich_help_panel=KEEPERS)(doctor.doctor)
 app.add_typer(deployment.app, name="deployment", rich_help_panel=KEEPERS)
+app.add_typer(machine.app, name="machine", rich_help_panel=KEEPERS)
 app.command(epilog=release.EXAMPLES, rich_help_panel=KEEPERS)(release.release)
 app.add_typer(token.app, name="token", rich_help_panel=KEEPERS)
 app.add_typer(key.app, name="key", rich_help_panel=KEEPERS)

@@ -6,12 +6,13 @@ applied to every instance. Reports of nodes on their runtimes are taken over as 
 
 from collections.abc import Iterable
 from dataclasses import replace
-from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_network
 from typing import Final
 
 import structlog
 
 from berth_core.firewall import Network, lies_in
+from berth_core.firewall.nodes import networks_of
 from berth_core.kube.errors import NotFoundError
 from berth_core.kube.types import Kind, Object
 from berth_operator.engine.controllers import Controller, Watch
@@ -76,25 +77,10 @@ def own_networks(nodes: Iterable[Object], ranges: Iterable[Object], servers: Obj
     return (*four, *six)
 
 
-def networks_of(node: Object) -> list[Network]:
-    """Addresses of a node, and the networks that its pods have theirs from, where the cluster assigns them. Pure."""
-    addresses = (node.get("status") or {}).get("addresses") or ()
-    own: list[Network] = [ip_network(one["address"]) for one in addresses if _is_address(one["address"])]
-    return own + [ip_network(cidr) for cidr in (node.get("spec") or {}).get("podCIDRs") or ()]
-
-
 def is_new(node: Object, networks: Iterable[Network]) -> bool:
     """Whether a node has a network that lies in none of the known ones. Pure."""
     within = tuple(networks)
     return any(not any(lies_in(network, other) for other in within) for network in networks_of(node))
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ip_address(text)
-    except ValueError:  # Hostname, InternalDNS, ExternalDNS
-        return False
-    return True
 
 
 def node_runtimes(node: Object) -> NodeRuntimes:

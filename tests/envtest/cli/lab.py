@@ -21,15 +21,15 @@ ACCOUNTS = Kind("v1", "serviceaccounts")
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 
 
-async def deployment(client: Client, namespace: str, name: str) -> None:
+async def deployment(client: Client, namespace: str, name: str, **spec: object) -> None:
     """Make a deployment of the type misty."""
     body: Object = {"apiVersion": API_VERSION, "kind": "WorkspaceDeployment", "metadata": {"name": name}}
-    body |= {"spec": {"type": "misty", "region": "lab-a"}}
+    body |= {"spec": {"type": "misty", "region": "lab-a"} | spec}
     await looked_at(client, await client.create(WorkspaceDeployment.api(), namespace, body))
 
 
-async def lend(client: Client, namespace: str, name: str, user: str) -> str:
-    """Lend a deployment: lease, Instance with address, fenced pod. Returns the instance's id."""
+async def lend(client: Client, namespace: str, name: str, user: str, **more: object) -> str:
+    """Lend a deployment: lease, Instance with address and ``more`` in its status, fenced pod. Returns its id."""
     instance = ids.uuid7(1)
     lease = await leasing.take(client, namespace, name, instance=instance, user=user, now=NOW)
     body: Object = {
@@ -45,7 +45,7 @@ async def lend(client: Client, namespace: str, name: str, user: str) -> str:
         "epoch": lease.epoch,
         "expireTime": "2026-05-01T02:00:00Z",
         "address": {"ipv4": "192.0.2.7", "port": 30022},
-    }
+    } | more
     await client.patch(Instance.api(), namespace, instance, {"status": status}, subresource="status")
     await pod(client, namespace, instance, lease)
     return instance

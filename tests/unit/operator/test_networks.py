@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from berth_operator.networks import is_new, networks_of, own_networks
+from berth_core.firewall.nodes import networks_of
+from berth_operator.networks import is_new, own_networks
 
 SERVERS = {"endpoints": [{"addresses": ["198.51.100.1"]}, {"addresses": ["198.51.100.2", "2001:db8::2"]}]}
 RANGES = [{"spec": {"cidrs": ["10.96.0.0/16", "fd00:96::/112"]}}]

@@ -147,7 +147,7 @@ async def gather(client: Client, release: str, workspaces: Sequence[str]) -> Fac
     """Read all facts. Without ``workspaces``, the namespaces are those of the operator's environment."""
     version = str((await client.request("GET", "/version"))["gitVersion"])
     now, here = await server_time(client), datetime.now(UTC)
-    processes = await _observed(_processes(client, release))
+    processes = await observed(_processes(client, release))
     variables = environment(processes["operator"], "operator") if isinstance(processes, dict) else {}
     where = list(workspaces) or words(variables.get(WORKSPACES_VARIABLE, "")) or ["berth-workspaces"]
     return Facts(
@@ -157,15 +157,15 @@ async def gather(client: Client, release: str, workspaces: Sequence[str]) -> Fac
         version=version,
         now=now,
         here=here,
-        definitions=await _observed(_in(client, DEFINITIONS, [None])),
+        definitions=await observed(every(client, DEFINITIONS, [None])),
         processes=processes,
-        leader=await _observed(_one(client, LEASES, release, LEADER)),
-        services=await _observed(_in(client, SERVICES, where, {names.MANAGED_BY_LABEL: names.MANAGED_BY})),
-        front=await _observed(_one(client, SERVICES, release, "berth-api")),
-        ingresses=await _observed(_in(client, INGRESSES, [release])),
-        authority=await _observed(_authority(client, release)),
-        keys=await _observed(_keys(client, release)),
-        budgets=await _observed(_budgets(client, where)),
+        leader=await observed(one_of(client, LEASES, release, LEADER)),
+        services=await observed(every(client, SERVICES, where, {names.MANAGED_BY_LABEL: names.MANAGED_BY})),
+        front=await observed(one_of(client, SERVICES, release, "berth-api")),
+        ingresses=await observed(every(client, INGRESSES, [release])),
+        authority=await observed(_authority(client, release)),
+        keys=await observed(_keys(client, release)),
+        budgets=await observed(_budgets(client, where)),
     )
 
 
@@ -181,7 +181,7 @@ def values_of(variables: Mapping[str, str]) -> Values:
 
 async def workspaces_of(client: Client, release: str) -> list[str]:
     """Return the workspace namespaces of a release; empty where this caller cannot learn them."""
-    process = await _observed(_one(client, PROCESSES, release, "berth-operator"))
+    process = await observed(one_of(client, PROCESSES, release, "berth-operator"))
     variables = {} if isinstance(process, Unseen) else environment(process, "operator")
     return words(variables.get(WORKSPACES_VARIABLE, ""))
 
@@ -233,7 +233,7 @@ async def _values(
         variables = Unseen("the operator is not there; its environment has the bounds")
     else:
         variables = environment(processes["operator"], "operator")
-    quotas = await _observed(_quotas(client, workspaces))
+    quotas = await observed(_quotas(client, workspaces))
     most: Mapping[str, int] | Unseen
     if isinstance(variables, Unseen) or isinstance(quotas, Unseen):
         most = variables if isinstance(variables, Unseen) else Unseen(str(quotas))
@@ -242,7 +242,7 @@ async def _values(
     return Values(
         most=most,
         closed=variables if isinstance(variables, Unseen) else _closed(variables),
-        runtime_classes=await _observed(_runtime_classes(client, release)),
+        runtime_classes=await observed(_runtime_classes(client, release)),
     )
 
 
@@ -254,7 +254,7 @@ async def _quotas(client: Client, workspaces: Sequence[str]) -> dict[str, int]:
     """Return the least that the chart's quotas allow of each kind, in any namespace."""
     least: dict[str, int] = {}
     for namespace in workspaces:
-        quota = await _one(client, QUOTAS, namespace, QUOTA)
+        quota = await one_of(client, QUOTAS, namespace, QUOTA)
         for plural, most in _numbers(((quota or {}).get("spec") or {}).get("hard", {})).items():
             least[plural] = min(most, least.get(plural, most))
     return least
@@ -270,27 +270,29 @@ def _numbers(hard: Mapping[str, Any]) -> dict[str, int]:
 
 
 async def _runtime_classes(client: Client, release: str) -> list[str]:
-    policy = await _one(client, POLICIES, None, f"berth-isolation-{release}-types")
+    policy = await one_of(client, POLICIES, None, f"berth-isolation-{release}-types")
     validations: list[Any] = ((policy or {}).get("spec") or {}).get("validations") or []
     matches = [match for one in validations if (match := _ALLOWED.search(one["expression"].strip())) is not None]
     return [name for match in matches for name in json.loads(match[1])]
 
 
-async def _observed(work: Awaitable[T]) -> T | Unseen:
+async def observed(work: Awaitable[T]) -> T | Unseen:
+    """Return what was read, or why it could not be."""
     try:
         return await work
     except (ForbiddenError, NotFoundError) as error:
         return Unseen(error.message)
 
 
-async def _one(client: Client, kind: Kind, namespace: str | None, name: str) -> Object | None:
+async def one_of(client: Client, kind: Kind, namespace: str | None, name: str) -> Object | None:
+    """Read an object; None where there is none."""
     try:
         return await client.get(kind, namespace, name)
     except NotFoundError:
         return None
 
 
-async def _in(
+async def every(
     client: Client, kind: Kind, namespaces: Sequence[str | None], labels: Mapping[str, str] | None = None
 ) -> list[Object]:
     """Read all objects of some namespaces, without ``managedFields``."""
@@ -305,11 +307,11 @@ async def _in(
 
 async def _processes(client: Client, release: str) -> dict[str, Object | None]:
     components = ("operator", "api", "notifier")
-    return {name: await _one(client, PROCESSES, release, f"berth-{name}") for name in components}
+    return {name: await one_of(client, PROCESSES, release, f"berth-{name}") for name in components}
 
 
 async def _authority(client: Client, release: str) -> bytes | None:
-    secret = await _one(client, SECRETS, release, names.AGENT_CA_SECRET)
+    secret = await one_of(client, SECRETS, release, names.AGENT_CA_SECRET)
     return base64.b64decode((secret.get("data") or {}).get("tls.crt", "")) if secret is not None else None
 
 
@@ -320,8 +322,8 @@ async def _keys(client: Client, release: str) -> dict[str, bool]:
         (SECRETS, names.WEBHOOK_SECRET),
         (CONFIGMAPS, names.WEBHOOK_CONFIGMAP),
     )
-    return {name: await _one(client, kind, release, name) is not None for kind, name in places}
+    return {name: await one_of(client, kind, release, name) is not None for kind, name in places}
 
 
 async def _budgets(client: Client, workspaces: Sequence[str]) -> dict[str, bool]:
-    return {where: await _one(client, BUDGETS, where, names.LEASES_BUDGET) is not None for where in workspaces}
+    return {where: await one_of(client, BUDGETS, where, names.LEASES_BUDGET) is not None for where in workspaces}

@@ -15,6 +15,8 @@ class Level(StrEnum):
     WARNING = "warning"
     FAILED = "failed"
     UNKNOWN = "unknown"
+    OPEN = "open"
+    """Nothing of Berth's holds it: `mend` says what else can."""
 
 
 @dataclass(frozen=True)

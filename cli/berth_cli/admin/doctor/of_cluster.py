@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from berth_cli.admin.doctor.facts import Facts, Unseen, environment
+from berth_cli.admin.doctor.facts import Facts, Stored, Unseen, environment
 from berth_cli.admin.doctor.findings import Finding, Level, unseen
 from berth_core import state
 from berth_core.kube import conditions
@@ -39,7 +39,7 @@ def clock(facts: Facts) -> Iterator[Finding]:
         yield Finding("clock here", Level.OK, "within 5 s of the API server's")
 
 
-def enforcement(facts: Facts) -> Iterator[Finding]:
+def enforcement(facts: Stored) -> Iterator[Finding]:
     """The cluster enforces NetworkPolicy."""
     check = "NetworkPolicy"
     types = facts.types

@@ -1,0 +1,1 @@
+"""``berth machine``: machines at addresses, and the walls around them."""

@@ -1,0 +1,259 @@
+"""Checks of the promises about one machine, and of what they leave open. Pure."""
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from berth_cli.admin.doctor import of_cluster
+from berth_cli.admin.doctor.facts import Stored, Unseen, Values
+from berth_cli.admin.doctor.findings import Finding, Level, unseen
+from berth_cli.admin.doctor.summary import Held
+from berth_cli.admin.machines import openings
+from berth_cli.admin.machines.facts import Facts
+from berth_core import names, state
+from berth_core.firewall import Endpoints
+from berth_core.firewall.endpoints import endpoint_rules
+from berth_core.kube import conditions
+from berth_core.kube.types import Object
+from berth_core.machines.placement import FAULTS, WALLED, Grounds
+from berth_core.machines.sharing import Claimant, in_use
+from berth_core.reasons.deployment import ONLINE, REACHABLE
+from berth_core.resources.workspacedeployment import MachineNetwork
+
+GUIDE: Final = "docs/how-to/lend/robot-at-an-address.md says more"
+VERSIONS: Final = frozenset({4, 6})
+
+
+def findings(facts: Facts) -> list[Finding]:
+    """All findings, in the order of the checks."""
+    return [finding for check in CHECKS for finding in check(facts)]
+
+
+def addresses(facts: Facts) -> Iterator[Finding]:
+    """The machine's addresses lie where machines stand, and may be lent."""
+    check, network = "addresses", facts.lent.wd.network
+    online = conditions.find(facts.lent.wd.status.conditions, ONLINE)
+    if network is None:
+        mend = "name its endpoints in spec.machine.network, where it has an address of its own"
+        yield Finding(check, Level.WARNING, "the deployment names none: no wall stands around its machine", mend)
+    elif isinstance(facts.grounds, Unseen):
+        yield unseen(check, facts.grounds)
+    elif (fault := facts.grounds.fault(network)) is not None:
+        yield Finding(check, Level.FAILED, fault.message, f"until then it is not lent; {GUIDE}")
+    elif online is not None and online.status == "False" and online.reason in FAULTS:
+        yield Finding(check, Level.FAILED, online.message, f"until then it is not lent; {GUIDE}")
+    else:
+        yield Finding(check, Level.OK, f"{openings.text(network.reached())}, inside of instances.machineCidrs")
+
+
+def sharing(facts: Facts) -> Iterator[Finding]:
+    """No other deployment or lease has an endpoint of the machine."""
+    check, wd = "other deployments", facts.lent.wd
+    if not _endpoints(facts):
+        return
+    if isinstance(facts.others, Unseen):
+        yield unseen(check, facts.others)
+        return
+    of = wd.metadata
+    named = wd.network.reached() if wd.network is not None else None
+    this = Claimant(of.namespace, of.name, of.uid, of.creation_timestamp, named=named)
+    network = facts.lent.instance.network if facts.lent.instance is not None else None
+    held = network.reached() if network is not None else None
+    both = [one for one in facts.others if _overlap(one.held, held)]
+    younger = [one for one in facts.others if _overlap(one.named, named) and one.age > this.age]
+    if both:
+        says = f"leases of {_names(both)} have endpoints that the present lease has too"
+        yield Finding(check, Level.FAILED, says, "end one of the leases: `berth release DEPLOYMENT`")
+    elif (fault := in_use(this, facts.others)) is not None:
+        yield Finding(check, Level.FAILED, fault.message, "until then it is not lent")
+    elif younger:
+        says = f"{_names(younger)} names endpoints of this machine too, and is not lent"
+        yield Finding(check, Level.WARNING, says, "give each deployment addresses or ports of its own")
+    else:
+        yield Finding(check, Level.OK, "none has an endpoint of this machine")
+
+
+def own_policy(facts: Facts) -> Iterator[Finding]:
+    """The lease's NetworkPolicy names exactly the endpoints that the lease has."""
+    check, instance, lease = "lease's NetworkPolicy", facts.lent.instance, facts.lent.wd.status.lease
+    if instance is None and lease is not None and _endpoints(facts):
+        says = f"instance {lease.instance} of {lease.user} has the machine and cannot be read, or is not bound yet"
+        yield Finding(check, Level.UNKNOWN, says, "repeat the command, as somebody who may read instances")
+        return
+    if instance is None or instance.network is None:
+        if _endpoints(facts):
+            yield Finding(check, Level.OK, "no lease has endpoints of the machine, so that none is due")
+        return
+    if isinstance(facts.policies, Unseen) or isinstance(facts.grounds, Unseen):
+        parts = (facts.policies, facts.grounds)
+        yield from (unseen(check, part) for part in parts if isinstance(part, Unseen))
+        return
+    due = (names.instance_object(instance.public_id), _warm_name(facts))
+    policy = next((one for one in facts.policies if _of_the_lease(facts, one) and _name(one) in due), None)
+    if policy is not None:
+        yield _exact(check, policy, instance.network, facts.grounds)
+    elif conditions.is_true(instance.status.conditions, state.READY):
+        mend = "see that the operator runs (`berth doctor`): it makes the policy again"
+        yield Finding(check, Level.FAILED, f"instance {instance.public_id} has none, and runs", mend)
+    else:
+        says = f"instance {instance.public_id} has none yet; it is not ready"
+        yield Finding(check, Level.UNKNOWN, says, "repeat the command when it is ready")
+
+
+def _exact(check: str, policy: Object, network: MachineNetwork, grounds: Grounds) -> Finding:
+    """Judge whether a lease's policy opens its endpoints, and nothing else where machines stand."""
+    due = endpoint_rules(grounds.opened(network), VERSIONS)
+    entries = openings.entries(policy)
+    rest = [one for one in entries if one not in due and not openings.is_dns(one, grounds.resolvers)]
+    machines = Endpoints(grounds.machines)
+    wrong = [openings.opened(one) for one in rest if openings.opened(one).overlaps(machines)]
+    mend = f"delete it (`kubectl delete networkpolicy {_place(policy)}`): the operator makes it again"
+    if wrong:
+        says = f"{_name(policy)} opens {openings.text(wrong[0])} besides, where machines stand"
+        return Finding(check, Level.FAILED, says, mend)
+    if any(one not in entries for one in due):
+        return Finding(check, Level.FAILED, f"{_name(policy)} does not open {openings.text(network.reached())}", mend)
+    return Finding(check, Level.OK, f"{_name(policy)} opens these endpoints, and no other machine")
+
+
+def other_policies(facts: Facts) -> Iterator[Finding]:
+    """No other NetworkPolicy opens an endpoint of the machine."""
+    check, mine = "other NetworkPolicies", _endpoints(facts)
+    if not mine:
+        return
+    if isinstance(facts.policies, Unseen):
+        yield unseen(check, facts.policies)
+        return
+    bad = [_place(one) for one in facts.policies if _opens_it(facts, one, mine)]
+    if bad:
+        says = f"{len(bad)} open it to pods that do not hold it: {'; '.join(bad[:3])}"
+        mend = "delete what is not Berth's; for others see `berth doctor`, and instances.machineCidrs"
+        yield Finding(check, Level.FAILED, says, mend)
+    else:
+        yield Finding(check, Level.OK, f"{len(facts.policies)} in the workspace namespaces: none opens this machine")
+
+
+def enforcement(facts: Facts) -> Iterator[Finding]:
+    """The cluster enforces NetworkPolicy for pods of the type."""
+    if facts.type is None:
+        says = f"there is no type {facts.lent.wd.spec.type}"
+        yield Finding("NetworkPolicy", Level.FAILED, says, "make the WorkspaceType, or the deployment is not lent")
+        return
+    nothing = Unseen("not looked at")
+    held = (
+        Held(unseen={"WorkspaceType": facts.type.why}) if isinstance(facts.type, Unseen) else Held(types=[facts.type])
+    )
+    yield from of_cluster.enforcement(Stored(Values(nothing, nothing, nothing), held))
+
+
+def walls(facts: Facts) -> Iterator[Finding]:
+    """The ruleset in the pod holds machines, beside the NetworkPolicy."""
+    if facts.lent.wd.network is None:
+        return
+    entry = conditions.find(facts.lent.wd.status.conditions, WALLED)
+    if entry is None:
+        mend = "see that the operator runs (`berth doctor`)"
+        yield Finding("ruleset in the pod", Level.UNKNOWN, "the operator has not looked at it yet", mend)
+    elif entry.status == "True":
+        yield Finding("ruleset in the pod", Level.OK, entry.message)
+    else:
+        mend = "take privileged, NET_ADMIN, NET_RAW and SYS_ADMIN from the type's template"
+        yield Finding("ruleset in the pod", Level.WARNING, entry.message, mend)
+
+
+def health(facts: Facts) -> Iterator[Finding]:
+    """Somebody asks whether the machine answers."""
+    check, wd = "health", facts.lent.wd
+    entry = conditions.find(wd.status.conditions, REACHABLE)
+    if wd.spec.health is None:
+        mend = "set spec.health, so that a machine that is switched off is lent to nobody (docs/how-to/presence.md)"
+        yield Finding(check, Level.WARNING, "spec.health is not set: nobody asks whether the machine answers", mend)
+    elif entry is None or entry.status == "Unknown":
+        says = entry.message if entry is not None else "the operator has not asked yet"
+        yield Finding(
+            check, Level.UNKNOWN, says, "wait for the first probe; see that the operator runs (`berth doctor`)"
+        )
+    elif entry.status == "False":
+        yield Finding(check, Level.WARNING, f"{entry.reason}: {entry.message}", "look after the machine")
+    else:
+        asked = wd.status.lease is None or wd.spec.health.during_lease
+        yield Finding(check, Level.OK, entry.message + ("" if asked else "; during a lease nobody asks"))
+
+
+def left_open(facts: Facts) -> Iterator[Finding]:
+    """Name the ways to the machine that Berth does not hold."""
+    mine = _endpoints(facts)
+    if not mine:
+        return
+    networks = list(dict.fromkeys(network for one in mine for network in one.networks))
+    where = ", ".join(map(str, networks))
+    yield Finding(
+        "pods of others",
+        Level.OPEN,
+        f"pods that are not Berth's reach {where} where nothing stops them",
+        "deny them that by a NetworkPolicy in their namespace",
+    )
+    yield Finding(
+        "pods with hostNetwork",
+        Level.OPEN,
+        f"they reach {where} as their node does: no NetworkPolicy holds for them",
+        "let nobody but administrators make such pods (Pod Security: baseline)",
+    )
+    says = f"a login on a node reaches {where}"
+    yield Finding("nodes", Level.OPEN, says, "let nobody but administrators log in there")
+    mend = "on the router before the machine, let nothing through but the cluster"
+    if not isinstance(facts.cluster, Unseen):
+        rules = "; ".join(openings.router_rules(networks, facts.cluster))
+        mend += f", such as by these rules in its own table and chain: {rules}"
+    yield Finding("hosts of the lab", Level.OPEN, f"they reach {where} as your network lets them", mend)
+
+
+CHECKS: Final[tuple[Callable[[Facts], Iterator[Finding]], ...]] = (
+    addresses,
+    sharing,
+    own_policy,
+    other_policies,
+    enforcement,
+    walls,
+    health,
+    left_open,
+)
+
+
+def _endpoints(facts: Facts) -> list[Endpoints]:
+    """Endpoints that the spec names, and those of the present lease, which may differ."""
+    instance = facts.lent.instance
+    machines = (facts.lent.wd.network, instance.network if instance is not None else None)
+    return list(dict.fromkeys(one.reached() for one in machines if one is not None))
+
+
+def _of_the_lease(facts: Facts, policy: Object) -> bool:
+    """Whether a NetworkPolicy belongs to the present lease."""
+    wd, metadata = facts.lent.wd, policy["metadata"]
+    labels = names.epoch_labels(wd.status.epoch, wd.metadata.name)
+    there = metadata["namespace"] == wd.metadata.namespace and wd.status.lease is not None
+    return there and labels.items() <= (metadata.get("labels") or {}).items()
+
+
+def _opens_it(facts: Facts, policy: Object, machine: list[Endpoints]) -> bool:
+    """Whether a NetworkPolicy that does not belong to the present lease opens some of the machine."""
+    return not _of_the_lease(facts, policy) and any(openings.opens(policy, one) for one in machine)
+
+
+def _warm_name(facts: Facts) -> str:
+    return names.warm_object(facts.lent.wd.public_id, facts.lent.wd.status.epoch)
+
+
+def _overlap(one: Endpoints | None, other: Endpoints | None) -> bool:
+    return one is not None and other is not None and one.overlaps(other)
+
+
+def _names(claimants: list[Claimant]) -> str:
+    return ", ".join(f"{one.namespace}/{one.name}" for one in claimants[:3])
+
+
+def _name(policy: Object) -> str:
+    return str(policy["metadata"]["name"])
+
+
+def _place(policy: Object) -> str:
+    return f"-n {policy['metadata']['namespace']} {_name(policy)}"
