@@ -185,6 +185,7 @@ def test_a_robot_is_reached_by_its_lease_only_and_while_that_lasts(lab: Lab, ada
                 if when == "in":
                     stage.ada = ada.takes(ids["left"])
                     peer = stands(lab, ada, stage.ada, robot)
+                    assert "opens these endpoints, and no other machine" in lab.berth("machine", "check", "left")
                 elif when == "after":
                     ada.ends(stage.ada)
                     says_no_more(peer)

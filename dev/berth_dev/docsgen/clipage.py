@@ -65,8 +65,8 @@ on a terminal; files and pipes get logs unchanged.
 |---|---|
 """
 AFTER_CODES = """
-`berth ssh`, `scp` and `port-forward` end as OpenSSH does (255: no connection); `berth doctor` with 1 where \
-something has failed.
+`berth ssh`, `scp` and `port-forward` end as OpenSSH does (255: no connection); `berth doctor` and `berth machine \
+check` with 1 where something has failed.
 
 ## Completion
 

@@ -90,7 +90,7 @@ def own_policy(facts: Facts) -> Iterator[Finding]:
     due = (names.instance_object(instance.public_id), _warm_name(facts))
     policy = next((one for one in facts.policies if _of_the_lease(facts, one) and _name(one) in due), None)
     if policy is not None:
-        yield _exact(check, policy, instance.network, facts.grounds)
+        yield exact(check, policy, instance.network, facts.grounds)
     elif conditions.is_true(instance.status.conditions, state.READY):
         mend = "see that the operator runs (`berth doctor`): it makes the policy again"
         yield Finding(check, Level.FAILED, f"instance {instance.public_id} has none, and runs", mend)
@@ -99,7 +99,7 @@ def own_policy(facts: Facts) -> Iterator[Finding]:
         yield Finding(check, Level.UNKNOWN, says, "repeat the command when it is ready")
 
 
-def _exact(check: str, policy: Object, network: MachineNetwork, grounds: Grounds) -> Finding:
+def exact(check: str, policy: Object, network: MachineNetwork, grounds: Grounds) -> Finding:
     """Judge whether a lease's policy opens its endpoints, and nothing else where machines stand."""
     due = endpoint_rules(grounds.opened(network), VERSIONS)
     entries = openings.entries(policy)

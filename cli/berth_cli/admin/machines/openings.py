@@ -1,4 +1,4 @@
-"""What NetworkPolicies open of machines, and the rule of a router for all that Berth does not hold. Pure."""
+"""Parts of machines that NetworkPolicies open, and a router's rule for all that Berth does not hold. Pure."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from ipaddress import ip_network

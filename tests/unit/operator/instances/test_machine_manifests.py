@@ -8,6 +8,9 @@ from typing import Any, cast
 
 import pytest
 
+from berth_cli.admin.doctor.findings import Level
+from berth_cli.admin.machines import openings
+from berth_cli.admin.machines.checks import exact
 from berth_core.firewall import Sources
 from berth_core.kube.client import Client
 from berth_core.kube.types import Object
@@ -52,6 +55,17 @@ def test_the_policy_of_the_type_opens_no_machine_whatever_the_type_names() -> No
     manifest = type_policy(kind, LAB)
     assert not opened(manifest)
     assert "198.51.100.0/24" in json.dumps(manifest)
+
+
+@pytest.mark.parametrize("sources", list(Sources))
+@pytest.mark.parametrize("build", [lambda lease, config: policy(lease, (), config), closed_policy])
+def test_an_administrators_check_agrees_with_the_operator(sources: Sources, build: Any) -> None:
+    lease, config = machine_parts(), replace(LAB, sources=sources, resolvers=(ip_address("192.0.2.53"),))
+    assert lease.network is not None
+    manifest = build(lease, config)
+    assert exact("", manifest, lease.network, config.grounds).level is Level.OK
+    assert openings.opens(manifest, lease.network.reached())
+    assert not openings.opens(type_policy(lease.type, config), lease.network.reached())
 
 
 @pytest.mark.parametrize(
