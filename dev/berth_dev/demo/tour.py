@@ -40,6 +40,7 @@ def play(api: str, authority: Path, kubeconfig: Path) -> None:
     out.rule("The cluster goes on running")
     out.print(". .berth/env                     sets kubectl, helm, berth and $BERTH_API", soft_wrap=True)
     out.print("kubectl get wt,wd,inst,fwr -A    shows free machines, holders, and ends of leases", soft_wrap=True)
+    out.print(f"berth machine check {axis.NAME}      goes through the walls around the robot", soft_wrap=True)
     out.print("make down                        removes everything", soft_wrap=True)
 
 

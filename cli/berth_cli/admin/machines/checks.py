@@ -104,11 +104,11 @@ def exact(check: str, policy: Object, network: MachineNetwork, grounds: Grounds)
     due = endpoint_rules(grounds.opened(network), VERSIONS)
     entries = openings.entries(policy)
     rest = [one for one in entries if one not in due and not openings.is_dns(one, grounds.resolvers)]
-    machines = Endpoints(grounds.machines)
-    wrong = [openings.opened(one) for one in rest if openings.opened(one).overlaps(machines)]
+    parts = (openings.within(openings.opened(one), grounds.machines) for one in rest)
+    wrong = next((part for part in parts if part is not None), None)
     mend = f"delete it (`kubectl delete networkpolicy {_place(policy)}`): the operator makes it again"
-    if wrong:
-        says = f"{_name(policy)} opens {openings.text(wrong[0])} besides, where machines stand"
+    if wrong is not None:
+        says = f"{_name(policy)} opens {openings.text(wrong)} besides, where machines stand"
         return Finding(check, Level.FAILED, says, mend)
     if any(one not in entries for one in due):
         return Finding(check, Level.FAILED, f"{_name(policy)} does not open {openings.text(network.reached())}", mend)
@@ -123,13 +123,14 @@ def other_policies(facts: Facts) -> Iterator[Finding]:
     if isinstance(facts.policies, Unseen):
         yield unseen(check, facts.policies)
         return
-    bad = [_place(one) for one in facts.policies if _opens_it(facts, one, mine)]
+    others = [one for one in facts.policies if not _of_the_lease(facts, one)]
+    bad = [_place(one) for one in others if any(openings.opens(one, part) for part in mine)]
     if bad:
         says = f"{len(bad)} open it to pods that do not hold it: {'; '.join(bad[:3])}"
         mend = "delete what is not Berth's; for others see `berth doctor`, and instances.machineCidrs"
         yield Finding(check, Level.FAILED, says, mend)
     else:
-        yield Finding(check, Level.OK, f"{len(facts.policies)} in the workspace namespaces: none opens this machine")
+        yield Finding(check, Level.OK, f"{len(others)} in the workspace namespaces, none of which opens this machine")
 
 
 def enforcement(facts: Facts) -> Iterator[Finding]:
@@ -232,11 +233,6 @@ def _of_the_lease(facts: Facts, policy: Object) -> bool:
     labels = names.epoch_labels(wd.status.epoch, wd.metadata.name)
     there = metadata["namespace"] == wd.metadata.namespace and wd.status.lease is not None
     return there and labels.items() <= (metadata.get("labels") or {}).items()
-
-
-def _opens_it(facts: Facts, policy: Object, machine: list[Endpoints]) -> bool:
-    """Whether a NetworkPolicy that does not belong to the present lease opens some of the machine."""
-    return not _of_the_lease(facts, policy) and any(openings.opens(policy, one) for one in machine)
 
 
 def _warm_name(facts: Facts) -> str:

@@ -8,6 +8,7 @@ from berth_core.firewall import Action, Endpoints, Network, PortRange, Rule, acc
 from berth_core.kube.types import Object
 
 EVERYTHING: Final = (ip_network("0.0.0.0/0"), ip_network("::/0"))
+SHOWN: Final = 8
 DNS: Final = frozenset({PortRange("TCP", 53, 53), PortRange("UDP", 53, 53)})
 
 
@@ -31,6 +32,15 @@ def opens(policy: Object, endpoints: Endpoints) -> bool:
     return any(opened(entry).overlaps(endpoints) for entry in entries(policy))
 
 
+def within(endpoints: Endpoints, networks: Sequence[Network]) -> Endpoints | None:
+    """Return the part of some endpoints that lies in networks; None where there is none."""
+    pairs = [(one, other) for one in endpoints.networks for other in networks]
+    parts = [
+        one if lies_in(one, other) else other for one, other in pairs if lies_in(one, other) or lies_in(other, one)
+    ]
+    return Endpoints(tuple(dict.fromkeys(parts)), endpoints.ports) if parts else None
+
+
 def is_dns(entry: Object, resolvers: Sequence[Network]) -> bool:
     """Whether an entry opens port 53 of resolvers, and nothing else."""
     what = opened(entry)
@@ -50,8 +60,8 @@ def router_rules(machine: Iterable[Network], cluster: Iterable[Network]) -> list
 
 
 def text(endpoints: Endpoints) -> str:
-    """Write endpoints for people."""
-    addresses = ", ".join(map(str, endpoints.networks))
+    """Write endpoints for people, the first addresses of many."""
+    addresses = ", ".join(map(str, endpoints.networks[:SHOWN])) + (" …" if len(endpoints.networks) > SHOWN else "")
     return f"{addresses} {', '.join(map(_port_text, endpoints.ports)) or 'all ports'}"
 
 

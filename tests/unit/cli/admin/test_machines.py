@@ -201,6 +201,13 @@ def test_a_policy_names_exactly_the_endpoints_of_its_lease() -> None:
     assert "does not open" in only(lent(missing)).says
 
 
+def test_a_fault_names_the_addresses_of_machines_alone() -> None:
+    everything = {"to": [{"ipBlock": {"cidr": "0.0.0.0/0", "except": ["192.0.2.128/25"]}}], "ports": [{"port": 1}]}
+    assert "opens 192.0.2.0/25 TCP 1 besides" in only(lent(policy(everything))).says
+    many = [{"ipBlock": {"cidr": f"192.0.2.{last}/32"}} for last in range(100, 120)]
+    assert only(lent(policy({"to": many}))).says.count("192.0.2.") == openings.SHOWN
+
+
 @pytest.mark.parametrize(
     "entry",
     [
