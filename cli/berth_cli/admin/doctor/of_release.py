@@ -9,7 +9,7 @@ from typing import Any, Final
 from berth_cli.admin.doctor.facts import Facts, Stored, Unseen
 from berth_cli.admin.doctor.findings import Finding, Level, unseen
 from berth_core import crdgen
-from berth_core.firewall import Network, parse_source
+from berth_core.firewall import Network, lies_in, parse_source
 from berth_core.kube import conditions
 from berth_core.kube.model import parse_time
 from berth_core.kube.types import Object
@@ -180,8 +180,12 @@ def egress(facts: Stored) -> Iterator[Finding]:
     cut_off = False
     for kind in public:
         own = [wd for wd in deployments if wd.spec.type == kind.spec.type_name]
-        variables = [*kind.spec.template.env, *(one for wd in own for one in wd.spec.overrides.env)]
-        if unreachable := _unreachable(kind, variables, closed):
+        unreachable = _unreachable(kind, kind.spec.template.env, closed)
+        for wd in own:
+            # Its leases reach their own machine, whatever the type reaches.
+            machine = wd.network.reached().networks if wd.network is not None else ()
+            unreachable |= _unreachable(kind, wd.spec.overrides.env, closed, machine)
+        if unreachable:
             cut_off = True
             says = (
                 f"type {kind.spec.type_name}: its environment names {', '.join(sorted(unreachable))}, out of its reach"
@@ -193,13 +197,17 @@ def egress(facts: Stored) -> Iterator[Finding]:
         yield Finding(check, Level.OK, f"types that reach public addresses and what they name: {names}")
 
 
-def _unreachable(kind: WorkspaceType, variables: Sequence[EnvVar], closed: Sequence[Network]) -> set[str]:
-    """Addresses in variables of a type's workspaces that the workspaces cannot reach."""
+def _unreachable(
+    kind: WorkspaceType, variables: Sequence[EnvVar], closed: Sequence[Network], machine: Sequence[Network] = ()
+) -> set[str]:
+    """Addresses in variables of a type's workspaces that these cannot reach; they reach those of ``machine``."""
     try:
         reached = kind.spec.network.reached(closed)
     except ValueError:
         return {"destinations of spec.network.allowed, which has no networks"}
-    return {text for one in variables for text in addresses(one.value) if not reached.reaches(parse_source(text))}
+    named = {text: parse_source(text) for one in variables for text in addresses(one.value)}
+    inside = {text for text, one in named.items() if any(lies_in(one, other) for other in machine)}
+    return {text for text, one in named.items() if text not in inside and not reached.reaches(one)}
 
 
 def addresses(value: str) -> list[str]:

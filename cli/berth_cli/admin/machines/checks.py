@@ -7,20 +7,15 @@ from berth_cli.admin.doctor import of_cluster
 from berth_cli.admin.doctor.facts import Stored, Unseen, Values
 from berth_cli.admin.doctor.findings import Finding, Level, unseen
 from berth_cli.admin.doctor.summary import Held
-from berth_cli.admin.machines import openings
+from berth_cli.admin.machines import of_policies, openings
 from berth_cli.admin.machines.facts import Facts
-from berth_core import names, state
 from berth_core.firewall import Endpoints
-from berth_core.firewall.endpoints import endpoint_rules
 from berth_core.kube import conditions
-from berth_core.kube.types import Object
-from berth_core.machines.placement import FAULTS, WALLED, Grounds
+from berth_core.machines.placement import FAULTS, WALLED
 from berth_core.machines.sharing import Claimant, in_use
 from berth_core.reasons.deployment import ONLINE, REACHABLE
-from berth_core.resources.workspacedeployment import MachineNetwork
 
 GUIDE: Final = "docs/how-to/lend/robot-at-an-address.md says more"
-VERSIONS: Final = frozenset({4, 6})
 
 
 def findings(facts: Facts) -> list[Finding]:
@@ -48,7 +43,7 @@ def addresses(facts: Facts) -> Iterator[Finding]:
 def sharing(facts: Facts) -> Iterator[Finding]:
     """No other deployment or lease has an endpoint of the machine."""
     check, wd = "other deployments", facts.lent.wd
-    if not _endpoints(facts):
+    if not facts.endpoints:
         return
     if isinstance(facts.others, Unseen):
         yield unseen(check, facts.others)
@@ -70,67 +65,6 @@ def sharing(facts: Facts) -> Iterator[Finding]:
         yield Finding(check, Level.WARNING, says, "give each deployment addresses or ports of its own")
     else:
         yield Finding(check, Level.OK, "none has an endpoint of this machine")
-
-
-def own_policy(facts: Facts) -> Iterator[Finding]:
-    """The lease's NetworkPolicy names exactly the endpoints that the lease has."""
-    check, instance, lease = "lease's NetworkPolicy", facts.lent.instance, facts.lent.wd.status.lease
-    if instance is None and lease is not None and _endpoints(facts):
-        says = f"instance {lease.instance} of {lease.user} has the machine and cannot be read, or is not bound yet"
-        yield Finding(check, Level.UNKNOWN, says, "repeat the command, as somebody who may read instances")
-        return
-    if instance is None or instance.network is None:
-        if _endpoints(facts):
-            yield Finding(check, Level.OK, "no lease has endpoints of the machine, so that none is due")
-        return
-    if isinstance(facts.policies, Unseen) or isinstance(facts.grounds, Unseen):
-        parts = (facts.policies, facts.grounds)
-        yield from (unseen(check, part) for part in parts if isinstance(part, Unseen))
-        return
-    due = (names.instance_object(instance.public_id), _warm_name(facts))
-    policy = next((one for one in facts.policies if _of_the_lease(facts, one) and _name(one) in due), None)
-    if policy is not None:
-        yield exact(check, policy, instance.network, facts.grounds)
-    elif conditions.is_true(instance.status.conditions, state.READY):
-        mend = "see that the operator runs (`berth doctor`): it makes the policy again"
-        yield Finding(check, Level.FAILED, f"instance {instance.public_id} has none, and runs", mend)
-    else:
-        says = f"instance {instance.public_id} has none yet; it is not ready"
-        yield Finding(check, Level.UNKNOWN, says, "repeat the command when it is ready")
-
-
-def exact(check: str, policy: Object, network: MachineNetwork, grounds: Grounds) -> Finding:
-    """Judge whether a lease's policy opens its endpoints, and nothing else where machines stand."""
-    due = endpoint_rules(grounds.opened(network), VERSIONS)
-    entries = openings.entries(policy)
-    rest = [one for one in entries if one not in due and not openings.is_dns(one, grounds.resolvers)]
-    parts = (openings.within(openings.opened(one), grounds.machines) for one in rest)
-    wrong = next((part for part in parts if part is not None), None)
-    mend = f"delete it (`kubectl delete networkpolicy {_place(policy)}`): the operator makes it again"
-    if wrong is not None:
-        says = f"{_name(policy)} opens {openings.text(wrong)} besides, where machines stand"
-        return Finding(check, Level.FAILED, says, mend)
-    if any(one not in entries for one in due):
-        return Finding(check, Level.FAILED, f"{_name(policy)} does not open {openings.text(network.reached())}", mend)
-    return Finding(check, Level.OK, f"{_name(policy)} opens these endpoints, and no other machine")
-
-
-def other_policies(facts: Facts) -> Iterator[Finding]:
-    """No other NetworkPolicy opens an endpoint of the machine."""
-    check, mine = "other NetworkPolicies", _endpoints(facts)
-    if not mine:
-        return
-    if isinstance(facts.policies, Unseen):
-        yield unseen(check, facts.policies)
-        return
-    others = [one for one in facts.policies if not _of_the_lease(facts, one)]
-    bad = [_place(one) for one in others if any(openings.opens(one, part) for part in mine)]
-    if bad:
-        says = f"{len(bad)} open it to pods that do not hold it: {'; '.join(bad[:3])}"
-        mend = "delete what is not Berth's; for others see `berth doctor`, and instances.machineCidrs"
-        yield Finding(check, Level.FAILED, says, mend)
-    else:
-        yield Finding(check, Level.OK, f"{len(others)} in the workspace namespaces, none of which opens this machine")
 
 
 def enforcement(facts: Facts) -> Iterator[Finding]:
@@ -182,7 +116,7 @@ def health(facts: Facts) -> Iterator[Finding]:
 
 def left_open(facts: Facts) -> Iterator[Finding]:
     """Name the ways to the machine that Berth does not hold."""
-    mine = _endpoints(facts)
+    mine = facts.endpoints
     if not mine:
         return
     networks = list(dict.fromkeys(network for one in mine for network in one.networks))
@@ -211,32 +145,13 @@ def left_open(facts: Facts) -> Iterator[Finding]:
 CHECKS: Final[tuple[Callable[[Facts], Iterator[Finding]], ...]] = (
     addresses,
     sharing,
-    own_policy,
-    other_policies,
+    of_policies.own,
+    of_policies.others,
     enforcement,
     walls,
     health,
     left_open,
 )
-
-
-def _endpoints(facts: Facts) -> list[Endpoints]:
-    """Endpoints that the spec names, and those of the present lease, which may differ."""
-    instance = facts.lent.instance
-    machines = (facts.lent.wd.network, instance.network if instance is not None else None)
-    return list(dict.fromkeys(one.reached() for one in machines if one is not None))
-
-
-def _of_the_lease(facts: Facts, policy: Object) -> bool:
-    """Whether a NetworkPolicy belongs to the present lease."""
-    wd, metadata = facts.lent.wd, policy["metadata"]
-    labels = names.epoch_labels(wd.status.epoch, wd.metadata.name)
-    there = metadata["namespace"] == wd.metadata.namespace and wd.status.lease is not None
-    return there and labels.items() <= (metadata.get("labels") or {}).items()
-
-
-def _warm_name(facts: Facts) -> str:
-    return names.warm_object(facts.lent.wd.public_id, facts.lent.wd.status.epoch)
 
 
 def _overlap(one: Endpoints | None, other: Endpoints | None) -> bool:
@@ -245,11 +160,3 @@ def _overlap(one: Endpoints | None, other: Endpoints | None) -> bool:
 
 def _names(claimants: list[Claimant]) -> str:
     return ", ".join(f"{one.namespace}/{one.name}" for one in claimants[:3])
-
-
-def _name(policy: Object) -> str:
-    return str(policy["metadata"]["name"])
-
-
-def _place(policy: Object) -> str:
-    return f"-n {policy['metadata']['namespace']} {_name(policy)}"

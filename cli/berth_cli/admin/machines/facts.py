@@ -8,7 +8,8 @@ from berth_cli.admin.deployments.lookup import deployment_named
 from berth_cli.admin.doctor.facts import PROCESSES, Unseen, environment, every, observed, one_of, words, workspaces_of
 from berth_cli.admin.doctor.validation import NETWORK_POLICIES
 from berth_cli.ui.reading import readable
-from berth_core.firewall import Network, parse_source
+from berth_core import names
+from berth_core.firewall import Endpoints, Network, parse_source
 from berth_core.firewall.nodes import networks_of
 from berth_core.kube.client import Client
 from berth_core.kube.types import Kind, Object
@@ -45,6 +46,21 @@ class Facts:
     """NetworkPolicies of the workspace namespaces."""
     cluster: Sequence[Network] | Unseen
     """Addresses of nodes, and of pods where the cluster assigns them."""
+
+    @property
+    def endpoints(self) -> list[Endpoints]:
+        """Endpoints that the spec names, and those of the present lease, which may differ."""
+        instance = self.lent.instance
+        machines = (self.lent.wd.network, instance.network if instance is not None else None)
+        return list(dict.fromkeys(one.reached() for one in machines if one is not None))
+
+    def is_of_the_lease(self, policy: Object) -> bool:
+        """Whether a NetworkPolicy belongs to the present lease."""
+        wd, metadata = self.lent.wd, policy["metadata"]
+        if wd.status.lease is None or metadata["namespace"] != wd.metadata.namespace:
+            return False
+        labels = names.epoch_labels(wd.status.epoch, wd.metadata.name)
+        return labels.items() <= (metadata.get("labels") or {}).items()
 
 
 async def look(client: Client, namespace: str, word: str) -> Lent:

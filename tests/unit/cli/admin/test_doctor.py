@@ -240,6 +240,19 @@ def test_a_type_whose_robot_its_workspaces_no_longer_reach_is_named() -> None:
     one = WorkspaceDeployment.parse({"metadata": metadata, "spec": {"type": "arm", "overrides": overrides}})
     assert "10.0.0.4" in only(holding(deployments=[one])).says
 
+    machine_ = {"network": {"addresses": ["10.0.0.4/32"]}}
+    at_it, beside = (
+        WorkspaceDeployment.parse(
+            {
+                "metadata": metadata,
+                "spec": {"type": "arm", "machine": machine_, "overrides": {"env": [{"name": "R", "value": at}]}},
+            }
+        )
+        for at in ("10.0.0.4:7001", "10.0.0.5")
+    )
+    assert ill(holding(deployments=[at_it])) == [], "its leases reach their own machine"
+    assert "10.0.0.5" in only(holding(deployments=[beside])).says
+
     for fine in (
         kind(enforced, env=robot, allowed=["192.168.7.0/24"]),
         kind(enforced, env=robot, egress="none"),

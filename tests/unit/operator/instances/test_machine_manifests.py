@@ -10,7 +10,7 @@ import pytest
 
 from berth_cli.admin.doctor.findings import Level
 from berth_cli.admin.machines import openings
-from berth_cli.admin.machines.checks import exact
+from berth_cli.admin.machines.of_policies import exact
 from berth_core.firewall import Sources
 from berth_core.kube.client import Client
 from berth_core.kube.types import Object
