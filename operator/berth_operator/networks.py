@@ -18,7 +18,7 @@ from berth_core.kube.types import Kind, Object
 from berth_operator.engine.controllers import Controller, Watch
 from berth_operator.engine.world import World
 from berth_operator.instances.memory import Memories
-from berth_operator.kinds import NODES, RELIST
+from berth_operator.kinds import NODES, RELIST, SERVICES
 from berth_operator.settings.runtimes import DEFAULT_HANDLER, ClassView, NodeRuntimes, Runtimes, UserNamespaces
 
 log = structlog.get_logger(__name__)
@@ -26,6 +26,8 @@ log = structlog.get_logger(__name__)
 SERVICE_RANGES: Final = Kind("networking.k8s.io/v1", "servicecidrs", namespaced=False)
 ENDPOINTS: Final = Kind("discovery.k8s.io/v1", "endpointslices")
 RUNTIME_CLASSES: Final = Kind("node.k8s.io/v1", "runtimeclasses", namespaced=False)
+CANARY: Final = "berth-canary"
+"""Name of the Service, in the release's namespace."""
 API_SERVER: Final = ("default", "kubernetes")
 """Namespace and name of the EndpointSlice that API servers keep of themselves."""
 
@@ -33,6 +35,7 @@ API_SERVER: Final = ("default", "kubernetes")
 async def survey(world: World) -> None:
     """Find out the cluster's networks and runtimes."""
     await _survey_networks(world)
+    await _find_canary(world)
     if world.config.user_namespaces is UserNamespaces.AUTO:
         classes, _ = await world.client.list(RUNTIME_CLASSES)
         nodes = {one["metadata"]["name"]: node_runtimes(one) for one in world.cache[NODES]}
@@ -64,6 +67,19 @@ async def _survey_networks(world: World) -> None:
     world.config = replace(world.config, own_networks=networks)
     world.state(Memories).outdate_policies()
     log.info("networks that no workspace reaches", networks=[str(network) for network in networks])
+
+
+async def _find_canary(world: World) -> None:
+    """Find out where pods without an agent try whether their NetworkPolicy is in force (ADR 0052)."""
+    if not world.config.machines:
+        return
+    try:
+        service = await world.client.get(SERVICES, world.config.namespace, CANARY)
+    except NotFoundError:
+        log.error("hooks and builds cannot start without a Service of the chart", service=CANARY)
+        world.config = replace(world.config, canary=())
+    else:
+        world.config = replace(world.config, canary=tuple(service["spec"]["clusterIPs"]))
 
 
 def own_networks(nodes: Iterable[Object], ranges: Iterable[Object], servers: Object | None) -> tuple[Network, ...]:

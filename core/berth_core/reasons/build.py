@@ -62,6 +62,12 @@ _VERDICTS: Final = (
     Reason(
         "ImageForbidden", _ALL, "The image is of a registry that is not allowed.", "Ask for it in `ci.allowedImages`."
     ),
+    Reason(
+        "WallMissing",
+        _ALL,
+        "No NetworkPolicy was seen to keep the build's pod from machines, so nothing of it ran.",
+        "Have an administrator do what the message says, then restart the build.",
+    ),
     Reason("CheckoutFailed", _ALL, "The commit could not be checked out.", _RESTART),
     Reason("WorkspaceUnknown", _ALL, "There is no such type.", "Correct `workspace` in `.berth.yml`."),
     Reason(

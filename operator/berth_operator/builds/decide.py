@@ -40,6 +40,7 @@ START_TIMEOUT: Final = "StartTimeout"
 IMAGE: Final = "ImageFailed"
 IMAGE_FORBIDDEN: Final = "ImageForbidden"
 NO_RIGHT: Final = "NotAllowed"
+WALL: Final = "WallMissing"
 CHECKOUT: Final = "CheckoutFailed"
 FETCH_FAILED: Final = "FetchFailed"
 NO_TYPE: Final = "WorkspaceUnknown"
@@ -172,6 +173,8 @@ def unresolved(seen: SeenBuild, _now: datetime) -> Plan | None:
         return None
     if seen.fetch is None:
         return Plan(Step.FETCH)
+    if plan := _unwalled(seen.fetch.pod):
+        return plan
     fetch = seen.fetch.pod.container(names.FETCH_CONTAINER) if seen.fetch.pod else Container()
     if fetch.ended:
         report = parse_report(fetch.message)
@@ -194,6 +197,8 @@ def scripted(seen: SeenBuild, now: datetime) -> Plan | None:
     if seen.run is None:
         return None
     pod = seen.run.pod or PodSeen("")
+    if plan := _unwalled(pod):
+        return plan
     checkout, script = pod.container(names.CHECKOUT_CONTAINER), pod.container(names.SCRIPT_CONTAINER)
     if checkout.ended and checkout.exit_code:
         report = parse_report(checkout.message)
@@ -283,6 +288,15 @@ RULES: Final[tuple[Rule, ...]] = (
     shut_out,
     running,
 )
+
+
+def _unwalled(pod: PodSeen | None) -> Plan | None:
+    """No wall was seen to stand around its pod, in which nothing of its user's ran then (ADR 0052)."""
+    wall = pod.container(names.WALL_CONTAINER) if pod is not None else Container()
+    if not wall.ended or not wall.exit_code:
+        return None
+    why = wall.message.strip() or f"its first container ended with exit code {wall.exit_code}{_because(wall.reason)}"
+    return Plan(Step.END, WALL, why)
 
 
 def _verdict(pod: PodSeen, script: Container, now: datetime) -> Plan:

@@ -22,7 +22,7 @@ from berth_core.resources.build import IN_ARCHIVE, BuildStatus
 from berth_operator.builds import commit_status
 from berth_operator.builds.artifacts import Kept, Leftovers, NotYetError, drop_parts, keep
 from berth_operator.builds.cleanup import clear
-from berth_operator.builds.decide import MAKING, NOT_MADE, Plan, Step, decide
+from berth_operator.builds.decide import FETCH_SECONDS, MAKING, NOT_MADE, Plan, Step, decide
 from berth_operator.builds.limits import Limits, may_ask, may_start
 from berth_operator.builds.manifests.jobs import Attempt, BuildParts
 from berth_operator.builds.observe import active, observe_build
@@ -40,6 +40,7 @@ from berth_operator.engine.workqueue import Key
 from berth_operator.engine.world import TermState, World
 from berth_operator.engine.writes import refresh, write_status
 from berth_operator.kinds import BUILD, BUILDS, HISTORY, PLACES
+from berth_operator.podspec import wall
 from berth_operator.podspec.isolation import of_build
 from berth_operator.podspec.network import dns_fields
 
@@ -170,6 +171,7 @@ def _parts(world: World, seen: SeenBuild) -> BuildParts:
         world.config.ci,
         dns=dns_fields(world.config),
         user_namespace=of_build(world.config).on,
+        wall=wall.init_containers(world.config, within=FETCH_SECONDS),
     )
 
 

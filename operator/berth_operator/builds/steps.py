@@ -29,6 +29,7 @@ from berth_operator.engine.writes import create, refresh, write_status
 from berth_operator.errors import OperatorError
 from berth_operator.kinds import INSTANCES, JOBS, PLACES, POLICIES, RULES, SECRETS
 from berth_operator.leases.nonces import new_nonce
+from berth_operator.podspec import wall
 from berth_operator.podspec.network import dns_peers, type_egress
 from berth_operator.podspec.secrets import new_host_key, opaque
 
@@ -174,12 +175,12 @@ async def renew_policy(world: World, parts: BuildParts, seen: SeenBuild) -> None
 
 def fetch_policy(world: World, parts: BuildParts) -> Object:
     """NetworkPolicy while the commit is looked for."""
-    return policy(parts.build, _to_repository(world, parts))
+    return policy(parts.build, [*_to_repository(world, parts), *wall.egress(world.config)])
 
 
 def run_policy(world: World, parts: BuildParts, seen: SeenBuild) -> Object:
     """NetworkPolicy from the checkout on, which runs in the script's pod."""
-    rules = _to_repository(world, parts)
+    rules = [*_to_repository(world, parts), *wall.egress(world.config)]
     if seen.machine is not None and seen.machine.host:
         rules += machine_rules(_door(world, parts.build, seen))
     return policy(parts.build, [*rules, *egress_rules(_besides(world, parts.build), dns_peers(world.config))])

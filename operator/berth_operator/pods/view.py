@@ -42,6 +42,8 @@ class PodView:
     """Of an instance that has one."""
     repository: Container | None = None
     """The container that clones a repository into the workspace; None where the pod was made without."""
+    wall: Container = NOT_REPORTED
+    """The one with which a hook's pod begins (ADR 0052)."""
     containers: tuple[Container, ...] = ()
     """All that the spec names, init containers and ephemeral ones too."""
     unschedulable_since: datetime | None = None
@@ -132,6 +134,7 @@ def pod_view(pod: Object) -> PodView:
         repository=reported_status.get(names.REPOSITORY_CONTAINER, NOT_REPORTED)
         if names.REPOSITORY_CONTAINER in wanted
         else None,
+        wall=reported_status.get(names.WALL_CONTAINER, NOT_REPORTED),
         containers=tuple(reported_status.get(name, NOT_REPORTED) for name in wanted),
         unschedulable_since=parse_time(scheduled["lastTransitionTime"]) if unschedulable else None,
         unschedulable=str(scheduled.get("message") or "") if unschedulable else "",

@@ -157,6 +157,8 @@ class Config:
     """Whether workspaces do not reach the cluster's own networks either."""
     machines: tuple[Network, ...] = ()
     """Networks where machines stand: no pod reaches them, but for its own lease's machine."""
+    canary: tuple[str, ...] = ()
+    """Addresses of the Service berth-canary, where there are networks of machines and it is known (``networks``)."""
     resolvers: tuple[IPv4Address | IPv6Address, ...] = ()
     """DNS servers that pods made for users ask in place of the cluster's."""
     own_networks: tuple[Network, ...] = ()

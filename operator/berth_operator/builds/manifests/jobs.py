@@ -1,6 +1,6 @@
 """The Jobs of a build (docs/explanation/architecture.md, "A build's pods"). Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -68,6 +68,8 @@ class BuildParts(Attempt):
     """Fields of a pod's spec about what it asks for names."""
     user_namespace: bool = False
     """Its pods get a user namespace of their own."""
+    wall: Sequence[Object] = ()
+    """Init containers of its pods that come before all others."""
 
 
 def fetch_job(parts: BuildParts) -> Object:
@@ -83,6 +85,8 @@ def fetch_job(parts: BuildParts) -> Object:
         "volumeMounts": [_WORK, _SCRATCH, *_credential_mounts(parts)],
     }
     pod = _pod(parts) | {"containers": [container], "volumes": _volumes(parts, "scratch")}
+    if parts.wall:
+        pod["initContainers"] = _wall(parts)
     return _job(parts, names.FETCH_STEP, pod, FETCH_SECONDS)
 
 
@@ -118,7 +122,7 @@ def run_job(parts: BuildParts, nonce: str, machine: MachineSeen | None) -> Objec
         "volumeMounts": [_WORK, _RUN | {"readOnly": True}],
     }
     pod = _pod(parts) | {
-        "initContainers": [checkout, artifacts],
+        "initContainers": [*_wall(parts), checkout, artifacts],
         "containers": [script],
         "volumes": [*_volumes(parts, "scratch", "run"), *secrets],
     }
@@ -256,6 +260,10 @@ def _ours(parts: BuildParts, name: str, step: str, env: Mapping[str, str | None]
         "resources": _bounded(_SMALL, parts.settings.disk),
         "securityContext": _restricted(read_only=True),
     }
+
+
+def _wall(parts: BuildParts) -> list[Object]:
+    return [one | {"resources": _bounded(one["resources"], parts.settings.disk)} for one in parts.wall]
 
 
 def _bounded(resources: Mapping[str, Object], space: str) -> Object:

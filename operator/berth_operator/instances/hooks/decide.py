@@ -110,6 +110,8 @@ def hook_view(job: Object, pods: Sequence[PodView]) -> HookView:
 def _last_word(pods: Sequence[PodView]) -> str:
     """Outcome of the last pod: its command's exit code, or why it did not start. Never its output."""
     for pod in sorted(pods, key=lambda pod: pod.created, reverse=True):
+        if pod.wall.exit_code and pod.wall.message:
+            return pod.wall.message.strip()  # Berth's own words: the hook has not begun
         for container in pod.containers:
             if container.exit_code:
                 words = f"exit code {container.exit_code}"

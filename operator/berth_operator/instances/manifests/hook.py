@@ -7,6 +7,7 @@ from berth_core.kube.types import Object
 from berth_core.resources.workspacetype import Hook
 from berth_operator.instances.manifests.common import LeaseParts
 from berth_operator.instances.manifests.template import common, environment, mounts, resources, security, volumes
+from berth_operator.podspec import wall
 from berth_operator.settings.config import Config
 
 PLACE: Final = "/etc/berth/hook"
@@ -40,6 +41,8 @@ def job(lease: LeaseParts, name: str, nonce: str, hook: Hook, config: Config) ->
             *volumes(lease),
         ],
     }
+    if first := wall.init_containers(config, within=hook.timeout):
+        spec["initContainers"] = first
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",

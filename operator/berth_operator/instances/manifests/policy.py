@@ -12,6 +12,7 @@ from berth_core.kube.types import Object
 from berth_core.resources import WorkspaceType
 from berth_operator.instances.manifests import vpn
 from berth_operator.instances.manifests.common import LeaseParts
+from berth_operator.podspec import wall
 from berth_operator.podspec.network import dns_peers, type_egress
 from berth_operator.settings.config import Config
 
@@ -63,8 +64,13 @@ def policy(lease: LeaseParts, rules: Sequence[Rule], config: Config) -> Object:
 
 
 def closed_policy(lease: LeaseParts, config: Config) -> Object:
-    """Manifest for while a hook runs: no user comes in, whatever the rules; egress as for the lease."""
-    return policy(lease, (), replace(config, sources=Sources.EXACT))
+    """Manifest for while a hook runs: no user comes in, whatever the rules.
+
+    Egress is as for the lease, and to where the hook's pod sees that this is in force.
+    """
+    manifest = policy(lease, (), replace(config, sources=Sources.EXACT))
+    manifest["spec"]["egress"] += wall.egress(config)
+    return manifest
 
 
 def _ports(config: Config, *, with_vpn: bool) -> list[tuple[str, int]]:
