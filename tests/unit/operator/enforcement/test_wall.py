@@ -1,0 +1,97 @@
+"""The program with which pods without an agent begin, on the loopback."""
+
+import asyncio
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from berth_dev.ports import free_port
+from berth_operator.enforcement.canary import LINE, main
+from berth_operator.enforcement.wall import NO_SERVICE, Canary, Sample, sample, stands
+
+HERE = "127.0.0.1"
+
+
+@asynccontextmanager
+async def served(*ports: int) -> AsyncIterator[None]:
+    task = asyncio.create_task(main(list(ports), HERE))
+    try:
+        async with asyncio.timeout(5):
+            for port in ports:
+                while await sample(Canary(HERE, port, port)) is not Sample.OPEN:
+                    await asyncio.sleep(0.01)
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+def canary() -> Canary:
+    return Canary(HERE, free_port(), free_port())
+
+
+@pytest.mark.alone
+async def test_before_a_wall_that_stands_it_takes_less_than_a_second() -> None:
+    one = canary()
+    async with served(one.control):
+        before = time.monotonic()
+        assert await stands([one, one], 10) == ""
+        assert time.monotonic() - before < 1
+
+
+async def test_it_goes_on_while_the_canary_can_be_reached() -> None:
+    one = canary()
+    async with served(one.control):
+        async with served(one.port):
+            waits = asyncio.create_task(stands([one], 20))
+            _, pending = await asyncio.wait([waits], timeout=1)
+            assert pending
+        assert await waits == ""
+
+
+async def test_it_gives_up_in_time_and_says_that_nothing_keeps_the_pod_from_machines() -> None:
+    one = canary()
+    async with served(one.control, one.port):
+        why = await stands([one], 0.5)
+    assert f"no NetworkPolicy kept the pod from {HERE} port {one.port}" in why
+    assert "instances.blockedCidrs" in why
+
+
+async def test_silence_of_both_ports_proves_nothing() -> None:
+    one = canary()
+    assert await sample(one) is Sample.SILENT
+    assert "the Deployment berth-canary" in await stands([one], 0.5)
+
+
+async def test_every_address_must_be_shut() -> None:
+    """Of a cluster with two IP versions one may be without a wall."""
+    shut, reached = canary(), canary()
+    async with served(shut.control, reached.control, reached.port):
+        assert f"port {reached.port}" in await stands([shut, reached], 1)
+
+
+async def test_a_control_port_that_takes_connections_and_says_nothing_is_no_proof() -> None:
+    silent = await asyncio.start_server(lambda _reader, _writer: None, HERE, 0)
+    async with silent:
+        control = silent.sockets[0].getsockname()[1]
+        assert await sample(Canary(HERE, control, free_port())) is Sample.SILENT
+
+
+async def test_without_an_address_it_fails_at_once_and_its_last_line_says_what_to_do() -> None:
+    command = [sys.executable, "-m", "berth_operator.enforcement.wall", "60", "8473", "8474"]
+    done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, timeout=20, check=False)
+    assert (done.returncode, done.stderr.strip()) == (1, NO_SERVICE)
+    assert len(done.stderr) < 2048, "more than a termination message holds"
+
+
+async def test_the_canary_says_the_same_on_all_its_ports() -> None:
+    one = canary()
+    async with served(one.control, one.port):
+        for port in (one.control, one.port):
+            reader, writer = await asyncio.open_connection(HERE, port)
+            assert await reader.read() == LINE
+            writer.close()
