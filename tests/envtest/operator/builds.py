@@ -52,7 +52,7 @@ async def found(lab: Lab, public_id: str, attempt: int = 1, **report: Any) -> No
 
 async def says(lab: Lab, pod: str, phase: str, *, ip: str = "", **containers: Object) -> None:
     """A kubelet's word about a pod's containers, by their names and states."""
-    init = [_status(name, state) for name, state in containers.items() if name in ("checkout", "artifacts")]
+    init = [_status(name, state) for name, state in containers.items() if name in ("wall", "checkout", "artifacts")]
     plain = [_status(name, state) for name, state in containers.items() if name in ("fetch", "script")]
     status: Object = {"phase": phase, "initContainerStatuses": init, "containerStatuses": plain}
     if ip:

@@ -242,6 +242,24 @@ def test_a_pod_that_is_lost_is_told() -> None:
     assert ends(replace(resolved(), run=StepSeen("DeadlineExceeded"))) == "StartTimeout"
 
 
+def test_a_build_whose_wall_was_not_seen_to_stand_says_why() -> None:
+    failed = replace(DONE, exit_code=1, message="nothing keeps it from machines\n")
+    for seen in (
+        replace(started(), fetch=run(failed="BackoffLimitExceeded", wall=failed)),
+        replace(resolved(), run=run(failed="BackoffLimitExceeded", wall=failed)),
+    ):
+        plan = decide(seen, NOW)
+        assert (plan.step, plan.reason, plan.message) == (Step.END, "WallMissing", "nothing keeps it from machines")
+    killed = replace(DONE, exit_code=137, reason="OOMKilled", message="")
+    assert "exit code 137 (OOMKilled)" in decide(replace(resolved(), run=run(wall=killed)), NOW).message
+
+
+def test_a_wall_that_stands_or_is_waited_for_changes_nothing() -> None:
+    for wall in (DONE, Container("running", started=NOW), Container()):
+        assert step(replace(started(), fetch=run(wall=wall))) is Step.SHOW
+        assert step(replace(resolved(), run=run(wall=wall))) is Step.SHOW
+
+
 def test_a_checkout_that_fails_says_why() -> None:
     report = '{"error": "MachineUnreachable", "message": "no answer"}'
     said = replace(DONE, exit_code=1, message=report)

@@ -107,6 +107,8 @@ def ended(code: int, reason: str = "Error", **changes: Any) -> Any:
         ([pod(containers=(Container("waiting", reason="ErrImagePull"),))], "its container waits: ErrImagePull"),
         ([pod(unschedulable_since=NOW, unschedulable="0/2 nodes")], "no node can run its pod: 0/2 nodes"),
         ([pod(containers=(), reason="Evicted")], "Evicted"),
+        ([pod(wall=Container("terminated", message="no wall\n", exit_code=1))], "no wall"),
+        ([ended(3, wall=Container("terminated", message="it stands", exit_code=0))], "exit code 3"),
     ],
 )
 def test_a_failure_names_the_last_known_cause_and_no_output(pods: list[Any], why: str) -> None:
