@@ -5,6 +5,7 @@ entries of WHO, ROBOTS and Lent: `expected` says for all of them who gets where.
 """
 
 import json
+import re
 import socket
 import subprocess
 import time
@@ -21,7 +22,7 @@ from echoing import Echo
 from gitserver import serving
 from knocking import inside
 from lab import NAMESPACE, Lab, Person
-from places import IMAGE, more_addresses, neighbours, netns_by_address, routes
+from places import IMAGE, more_addresses, neighbours, netns_by_address, networks_of_machines, routes
 
 from berth_core import names
 from berth_dev.cluster.network import NETNS_FOLDER, NETWORK, OUTSIDE, Machine
@@ -30,10 +31,11 @@ pytestmark = pytest.mark.nodes
 
 GROUND: Final = f"{NETWORK[192]}/28"
 """Where robots stand (``instances.machineCidrs``)."""
-VARIABLE: Final = "BERTH_MACHINE_CIDRS"
 ROBOTS: Final = {"left": str(NETWORK[200]), "right": str(NETWORK[201])}
 """Robots by their deployments: both are of one type."""
 PORT, STANDING = 8080, 8081
+TRIED: Final = 40
+"""Exit code of a hook that has reached no robot; any other than 0 ends the instance, whose message has it."""
 """An echo, and the port where this test watches a connection that stays."""
 WHEN: Final = ("before", "in", "after")
 """The lease of the robot ``left``, which ada has; bob has ``right`` all the time."""
@@ -61,6 +63,8 @@ class Stage:
     """Address of a pod that is not Berth's."""
     build: Callable[[], set[str]]
     """Runs a build that tries to reach the robots, and returns which it has reached."""
+    hook: Callable[[], set[str]]
+    """Runs a hook that tries that in its very first instruction, and returns the same."""
 
     def pod_of(self, instance: str) -> str:
         """Address of an instance's pod, warm or not."""
@@ -95,7 +99,8 @@ WHO: Final[dict[str, tuple[tuple[str, ...], Callable[[Stage], set[str]]]]] = {
         lambda stage: tried_from(stage.pod_of(stage.roamer)),
     ),
     "warm pod of left": (("before", "after"), lambda stage: tried_from(stage.warm_pod("left"))),
-    "build": (WHEN, lambda stage: stage.build()),
+    "build, in the first instruction of its script": (WHEN, lambda stage: stage.build()),
+    "hook of another type, in its first instruction": (WHEN, lambda stage: stage.hook()),
     "pod that is not Berth's": (WHEN, lambda stage: tried_from(stage.plain)),
 }
 """Places to try from: the moments at which there is such a place, and how to try."""
@@ -114,23 +119,6 @@ def robots() -> Iterator[None]:
     """Something listens at the robots' addresses, outside of the cluster."""
     with more_addresses(OUTSIDE[2], ROBOTS.values()), routes(), Echo(_path(OUTSIDE[2]), PORT):
         yield
-
-
-@contextmanager
-def machine_networks(lab: Lab) -> Iterator[None]:
-    """The operator knows where robots stand, as the value ``instances.machineCidrs`` would tell it."""
-    (operator,) = lab.get("deployment", "berth-operator", "berth")["spec"]["template"]["spec"]["containers"]
-    before = next(entry.get("value", "") for entry in operator["env"] if entry["name"] == VARIABLE)
-    try:
-        _tell_the_operator(lab, GROUND)
-        yield
-    finally:
-        _tell_the_operator(lab, before)
-
-
-def _tell_the_operator(lab: Lab, networks: str) -> None:
-    lab.kubectl("set", "env", "deployment/berth-operator", "-n", "berth", f"{VARIABLE}={networks}")
-    lab.kubectl("rollout", "status", "deployment/berth-operator", "-n", "berth", "--timeout=90s")
 
 
 @contextmanager
@@ -173,12 +161,52 @@ def builder(lab: Lab) -> Iterator[Callable[[], set[str]]]:
         yield run
 
 
+@contextmanager
+def hooked(lab: Lab, person: Person) -> Iterator[Callable[[], set[str]]]:
+    """Runs a hook that tries the robots before it does anything else; its exit code says which it has reached."""
+    addresses = sorted(ROBOTS.values())
+    bits = " ".join(f"{address}:{1 << number}" for number, address in enumerate(addresses))
+    script = (
+        f'for t in {bits}; do (timeout 2 bash -c "</dev/tcp/${{t%:*}}/{PORT}" 2>/dev/null; exit $?) &'
+        ' jobs="$jobs $!:${t#*:}"; done;'
+        f" sum={TRIED}; for j in $jobs; do wait ${{j%:*}} && sum=$((sum + ${{j#*:}})); done; exit $sum"
+    )
+    prepare = {"command": ["bash", "-c", script], "timeout": 60}
+    network = {"egress": "list", "allowed": [GROUND, str(NETWORK)]}
+    name = lab.makes_type("eager", TEMPLATE, network=network, hooks={"prepare": prepare})
+
+    def run() -> set[str]:
+        lab.wait(f"wd/{name}", "condition=Available")
+        made = person.asks("POST", "/new/eager", {"sshkey": person.public_key()})
+        assert made.status == 200, made.text
+        instance = str(made.json["id"])
+        lab.wait(f"instance/{instance}", "condition=Ended", seconds=90)
+        message = str(lab.get("instance", instance)["status"]["message"])
+        code = re.search(r"exit code (\d+)", message)
+        assert code is not None, message
+        reached = int(code[1]) - TRIED
+        assert 0 <= reached < 1 << len(addresses), message
+        return {address for number, address in enumerate(addresses) if reached >> number & 1}
+
+    try:
+        yield run
+    finally:
+        lab.kubectl("delete", "wd,wt", name, "-n", NAMESPACE, "--timeout=60s")
+
+
 def test_a_robot_is_reached_by_its_lease_only_and_while_that_lasts(lab: Lab, ada: Person, bob: Person) -> None:
     found: dict[tuple[str, str, str], bool] = {}
-    with robots(), machine_networks(lab), lent(lab), neighbours(lab) as plain, builder(lab) as build:
+    with (
+        robots(),
+        networks_of_machines(lab, [GROUND]),
+        lent(lab),
+        neighbours(lab) as plain,
+        builder(lab) as build,
+        hooked(lab, bob) as hook,
+    ):
         ids = {name: str(lab.get("wd", name)["status"]["id"]) for name in ROBOTS}
         theirs, roamer = bob.takes(ids["right"]), bob.takes("roamer")
-        stage = Stage(lab, "", "", theirs, roamer, next(iter(plain.values())), build)
+        stage = Stage(lab, "", "", theirs, roamer, next(iter(plain.values())), build, hook)
         with listener(ROBOTS["left"]) as robot:
             for when in WHEN:
                 stage.when = when

@@ -1,18 +1,14 @@
 """A robot at an address of the lab's network: probed through the operator's own NetworkPolicy, offline when it goes."""
 
 import json
-import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 from echoing import Echo
 from lab import NAMESPACE, Lab, Person
-from places import IMAGE, more_addresses, routes
+from places import IMAGE, more_addresses, networks_of_machines, routes
 
 from berth_dev.cluster.network import NETNS_FOLDER, NETWORK, OUTSIDE
-from berth_dev.paths import REPOSITORY
 
 pytestmark = pytest.mark.nodes
 
@@ -21,28 +17,6 @@ ELSEWHERE = str(NETWORK[141])
 """An address of the same machine that no value names."""
 PORT, EVERY, FAILURES = 30002, 2, 3
 NAME = "probed-arm"
-
-
-@contextmanager
-def networks_of_machines(lab: Lab, cidrs: list[str]) -> Iterator[None]:
-    """The release with that value, and with the one that it had in the end."""
-
-    def helm(*words: str) -> str:
-        command = [str(lab.helm_program), f"--kubeconfig={lab.kubeconfig}", *words, "-n", "berth"]
-        done = subprocess.run(command, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    def upgrade(value: list[str]) -> None:
-        words = ("--reuse-values", "--wait", "--timeout=180s", f"--set-json=instances.machineCidrs={json.dumps(value)}")
-        helm("upgrade", "berth", str(REPOSITORY / "charts" / "berth"), *words)
-
-    before = json.loads(helm("get", "values", "berth", "--all", "-o", "json"))["instances"]["machineCidrs"]
-    upgrade(cidrs)
-    try:
-        yield
-    finally:
-        upgrade(before)
 
 
 def online(lab: Lab, reason: str, seconds: float) -> float:
