@@ -13,7 +13,7 @@ import structlog
 
 from berth_core.firewall import Network, lies_in
 from berth_core.firewall.nodes import networks_of
-from berth_core.kube.errors import NotFoundError
+from berth_core.kube.errors import ForbiddenError, NotFoundError
 from berth_core.kube.types import Kind, Object
 from berth_operator.engine.controllers import Controller, Watch
 from berth_operator.engine.world import World
@@ -70,13 +70,16 @@ async def _survey_networks(world: World) -> None:
 
 
 async def _find_canary(world: World) -> None:
-    """Find out where pods without an agent try whether their NetworkPolicy is in force (ADR 0052)."""
+    """Find out where pods without an agent try whether their NetworkPolicy is in force (ADR 0052).
+
+    They fail, and say why, where the release's chart is older than this program and has no such Service, or no right.
+    """
     if not world.config.machines:
         return
     try:
         service = await world.client.get(SERVICES, world.config.namespace, CANARY)
-    except NotFoundError:
-        log.error("hooks and builds cannot start without a Service of the chart", service=CANARY)
+    except (NotFoundError, ForbiddenError) as error:
+        log.error("hooks and builds fail without a Service of the chart", service=CANARY, error=str(error))
         world.config = replace(world.config, canary=())
     else:
         world.config = replace(world.config, canary=tuple(service["spec"]["clusterIPs"]))

@@ -19,11 +19,15 @@ async def _answer(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
     writer.close()
 
 
-async def main(ports: list[int], address: str | None = None) -> None:
-    """Answer on these ports until killed; without an address on all there are, of both IP versions."""
-    servers = [await asyncio.start_server(_answer, address, port) for port in ports]
+async def listen(port: int, address: str | None = None) -> asyncio.Server:
+    """Answer on a port; without an address on all there are, of both IP versions."""
+    return await asyncio.start_server(_answer, address, port)
+
+
+async def _main(ports: list[int]) -> None:
+    servers = [await listen(port) for port in ports]
     await asyncio.gather(*(server.serve_forever() for server in servers))
 
 
 if __name__ == "__main__":
-    asyncio.run(main([int(word) for word in sys.argv[1:]]))
+    asyncio.run(_main([int(word) for word in sys.argv[1:]]))

@@ -1,4 +1,4 @@
-"""The canary of pods without an agent: there where machines have networks, without any right, and on the known ports."""
+"""The canary of pods without an agent: there where machines have networks, without any right, on the known ports."""
 
 from typing import Any
 

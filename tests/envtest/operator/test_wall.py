@@ -73,9 +73,7 @@ async def was_not_seen(lab: Lab, pod: str, container: str) -> None:
     await lab.status_patch(PODS, pod, status)
 
 
-async def test_a_hook_does_not_begin_without_the_wall_and_its_machine_says_why(
-    lab: Lab, operators: Operators
-) -> None:
+async def test_a_hook_does_not_begin_without_the_wall_and_its_machine_says_why(lab: Lab, operators: Operators) -> None:
     addresses = await canary(lab)
     operators.start(**LAB)
     uid = await borrowed(lab, RESET)

@@ -5,12 +5,12 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
 from berth_dev.ports import free_port
-from berth_operator.enforcement.canary import LINE, main
+from berth_operator.enforcement.canary import LINE, listen
 from berth_operator.enforcement.wall import NO_SERVICE, Canary, Sample, sample, stands
 
 HERE = "127.0.0.1"
@@ -18,16 +18,10 @@ HERE = "127.0.0.1"
 
 @asynccontextmanager
 async def served(*ports: int) -> AsyncIterator[None]:
-    task = asyncio.create_task(main(list(ports), HERE))
-    try:
-        async with asyncio.timeout(5):
-            for port in ports:
-                while await sample(Canary(HERE, port, port)) is not Sample.OPEN:
-                    await asyncio.sleep(0.01)
+    async with AsyncExitStack() as stack:
+        for port in ports:
+            await stack.enter_async_context(await listen(port, HERE))
         yield
-    finally:
-        task.cancel()
-        await asyncio.wait([task])
 
 
 def canary() -> Canary:

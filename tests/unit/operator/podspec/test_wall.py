@@ -1,4 +1,4 @@
-"""No pod without an agent begins before its NetworkPolicy is in force, where machines stand in networks of their own."""
+"""No pod without an agent begins before its NetworkPolicy is in force, where machines have networks of their own."""
 
 import ast
 from collections.abc import Callable
