@@ -17,8 +17,12 @@ STEADY: Final = 3
 """Samples in a row that must say the same: a policy that is being put in force may flicker."""
 TRIES: Final = 3
 """Connections to the canary in one sample. The Service has two pods, and one of them may just have died."""
-CONNECT_SECONDS: Final = 0.2
-"""For both ports alike: had it been open, the canary would have answered as quickly as its control port does."""
+PATIENCE: Final = 0.2
+"""Shortest wait for an answer, for both ports alike: an open canary answers as quickly as its control port does."""
+LONGEST: Final = 2.0
+"""Longest wait, which a slow network comes to."""
+SLOWER: Final = 4
+"""An answer may take so many times what the last one took."""
 PAUSE_SECONDS: Final = 0.05
 
 
@@ -69,26 +73,32 @@ async def stands(canaries: Sequence[Canary], seconds: float) -> str:
     if not canaries:
         return NO_SERVICE
     for canary in canaries:
-        row, last = 0, None
+        row, last, patience = 0, None, PATIENCE
         while row < STEADY:
             if time.monotonic() >= until:
                 return canary.why_not(last, seconds)
-            last = await sample(canary)
+            last, patience = await sample(canary, patience)
             row = row + 1 if last is Sample.SHUT else 0
             await asyncio.sleep(PAUSE_SECONDS)
     return ""
 
 
-async def sample(canary: Canary) -> Sample:
-    """Look at the canary, then at its control port: one that goes away meanwhile proves nothing."""
-    if any(await asyncio.gather(*(_reached(canary.address, canary.port) for _ in range(TRIES)))):
-        return Sample.OPEN
-    return Sample.SHUT if await _answers(canary.address, canary.control) else Sample.SILENT
+async def sample(canary: Canary, patience: float = PATIENCE) -> tuple[Sample, float]:
+    """Look at the canary, then at its control port: one that goes away meanwhile proves nothing.
+
+    ``patience`` are seconds to wait for an answer; those for the next sample are returned besides.
+    """
+    if any(await asyncio.gather(*(_reached(canary.address, canary.port, patience) for _ in range(TRIES)))):
+        return Sample.OPEN, patience
+    began = time.monotonic()
+    if not await _answers(canary.address, canary.control, patience):
+        return Sample.SILENT, min(2 * patience, LONGEST)
+    return Sample.SHUT, min(max(SLOWER * (time.monotonic() - began), PATIENCE), LONGEST)
 
 
-async def _reached(address: str, port: int) -> bool:
+async def _reached(address: str, port: int, patience: float) -> bool:
     try:
-        async with asyncio.timeout(CONNECT_SECONDS):
+        async with asyncio.timeout(patience):
             _, writer = await asyncio.open_connection(address, port)
     except (OSError, TimeoutError):
         return False
@@ -96,15 +106,15 @@ async def _reached(address: str, port: int) -> bool:
     return True
 
 
-async def _answers(address: str, port: int) -> bool:
+async def _answers(address: str, port: int, patience: float) -> bool:
     """Whether a connection comes about, and a line over it."""
     try:
-        async with asyncio.timeout(CONNECT_SECONDS):
+        async with asyncio.timeout(patience):
             reader, writer = await asyncio.open_connection(address, port)
     except (OSError, TimeoutError):
         return False
     try:
-        async with asyncio.timeout(CONNECT_SECONDS):
+        async with asyncio.timeout(patience):
             return bool(await reader.readline())
     except (OSError, TimeoutError):
         return False

@@ -57,7 +57,7 @@ async def test_it_gives_up_in_time_and_says_that_nothing_keeps_the_pod_from_mach
 
 async def test_silence_of_both_ports_proves_nothing() -> None:
     one = canary()
-    assert await sample(one) is Sample.SILENT
+    assert (await sample(one))[0] is Sample.SILENT
     assert "the Deployment berth-canary" in await stands([one], 0.5)
 
 
@@ -72,7 +72,17 @@ async def test_a_control_port_that_takes_connections_and_says_nothing_is_no_proo
     silent = await asyncio.start_server(lambda _reader, _writer: None, HERE, 0)
     async with silent:
         control = silent.sockets[0].getsockname()[1]
-        assert await sample(Canary(HERE, control, free_port())) is Sample.SILENT
+        assert (await sample(Canary(HERE, control, free_port())))[0] is Sample.SILENT
+
+
+async def test_a_slow_network_is_waited_for_and_both_ports_get_the_same_time() -> None:
+    async def late(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(0.5)
+        writer.write(LINE)
+        writer.close()
+
+    async with await asyncio.start_server(late, HERE, 0) as slow:
+        assert await stands([Canary(HERE, slow.sockets[0].getsockname()[1], free_port())], 30) == ""
 
 
 async def test_without_an_address_it_fails_at_once_and_its_last_line_says_what_to_do() -> None:
