@@ -3,12 +3,15 @@
 The enforcer is a table in the network namespace around the pod, which accepts established connections as enforcers do.
 """
 
+import asyncio
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 
 import pytest
 
+from berth_operator.enforcement.wall import Canary, stands
 from berth_operator.podspec.wall import CANARY_PORT, CONTROL_PORT, PROGRAM
 
 from .pod import Pod
@@ -86,6 +89,20 @@ def test_nothing_of_a_user_s_runs_before_a_wall_that_comes_late(around: Pod, ver
         comes_in_force(around, "ip", verdict)
         assert process.wait(20) == 0
         assert not reaches(around, ROBOT)
+
+
+@pytest.mark.alone
+@pytest.mark.parametrize("verdict", ["drop", "reject"])
+def test_before_a_wall_that_stands_it_takes_less_than_a_second(around: Pod, verdict: str) -> None:
+    with begun(around, 60, CANARY) as process:
+        comes_in_force(around, "ip", verdict)
+        assert process.wait(20) == 0, "the canary answers by now"
+    canary = Canary(CANARY, CONTROL_PORT, CANARY_PORT)
+    before = time.monotonic()
+    assert around.inside.call(lambda: asyncio.run(stands([canary], 10))) == ""
+    took = time.monotonic() - before
+    print(f"{verdict}: {took:.2f} s")  # noqa: T201 (the figure)
+    assert took < 1
 
 
 def test_a_wall_of_one_ip_version_is_not_taken_for_both(around: Pod) -> None:
