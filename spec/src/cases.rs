@@ -76,7 +76,6 @@ pub fn all() -> Vec<Case> {
         holds("warm: 1 leader, 2 instances", true, Protocol { users: 2, warm: true, ..NOW }),
         holds("warm, of no use: 1 leader, 1 instance", true, Protocol { warm: true, removals: 1, ..NOW }),
         holds("warm, of no use: process pause, 2 leaders, 1 instance", false, Protocol { leaders: 2, pause: Pause::Process, warm: true, removals: 1, ..NOW }),
-        holds("warm, of no use: machine pause, 2 leaders, 1 instance", false, Protocol { leaders: 2, warm: true, removals: 1, ..NOW }),
         Case { breaks: &[KEPT], ..breaks("warm, of no use, and not un-named: 1 leader, 1 instance", Protocol { warm: true, removals: 1, unnames: false, ..NOW }) },
         holds("warm: machine pause, 2 leaders, 1 instance", false, Protocol { leaders: 2, warm: true, ..NOW }),
         breaks("deletion, as it was: 1 leader, 2 instances", Protocol { users: 2, deletion_waits: Some(false), ..NOW }),
