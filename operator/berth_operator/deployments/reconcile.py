@@ -49,7 +49,7 @@ async def reconcile_deployment(world: World, key: Key) -> float | None:
         return None
     if (wd := await lifespan.begin(world, wd)) is None:
         return lifespan.CLEARING_SECONDS
-    now = world.now()
+    now, trusted = world.now(), world.clock.trusted
     again = None
     if wd.status.lease is not None:
         again = await orphans.attend(world, wd)
@@ -74,7 +74,7 @@ async def reconcile_deployment(world: World, key: Key) -> float | None:
         cleaning=_cleaning(world, wd),
         machine=fault,
         presence=_presence(world, wd, fault),
-        clock_trusted=world.clock.trusted,
+        clock_trusted=trusted,
     )
     status = deployment_status(seen, now)
     written = await write_status(world, wd, wd.status, status)

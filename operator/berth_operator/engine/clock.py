@@ -45,8 +45,11 @@ class Clock:
 
     @property
     def trusted(self) -> bool:
-        """Whether it was right when it was compared last, and has not been set since (nor has the machine slept)."""
-        if not self._agreed or self._compared is None:
+        """Whether it was right when it was compared last, and has not been set since (nor has the machine slept).
+
+        Where one of our clocks was set by little, the store's time is not known until its next answer.
+        """
+        if not self._agreed or self._compared is None or not self._store.is_known:
             return False
         return abs(jump_seconds(self._compared, (datetime.now(UTC), time.monotonic()))) <= MOST_OFFSET
 

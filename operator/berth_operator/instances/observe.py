@@ -195,7 +195,7 @@ async def _bound(
         prepare=await run.look(world, instance, PREPARE) if status.ready_time is None else None,
         isolation=isolation,
         quiet_since=await pings.quiet(world, instance, memory, now),
-        clock_trusted=world.clock.trusted,
+        clock_trusted=brief.clock_trusted,  # of the moment at which `now` was read
     )
 
 
