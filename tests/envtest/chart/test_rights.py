@@ -179,22 +179,17 @@ def test_each_process_has_an_account_and_roles_of_its_own(installed: ApiServer, 
     assert pods == {name: name for name in PROCESSES}
 
 
-def test_the_uninstall_job_vouches_for_pods_of_leases_only_by_force(helm: Helm) -> None:
+def test_the_uninstall_job_takes_finalizers_of_warm_pods_and_gives_leases_back_only_by_force(helm: Helm) -> None:
     plain = granted(helm.render(), "berth-uninstall")
     assert {right for right in plain if right[2] in ("pods", "secrets")} == {
         ("release", "", "pods", "", "list"),
-        ("workspaces", "", "pods", "", "list"),
-        ("workspaces", "", "pods", "", "delete"),
+        *(("workspaces", "", "pods", "", verb) for verb in ("get", "list", "patch", "delete")),
         ("workspaces", "", "secrets", "", "delete"),
         ("access", "", "secrets", "", "list"),
         ("access", "", "secrets", "", "delete"),
     }
     forced = granted(helm.render("--set", "uninstall.force=true"), "berth-uninstall") - plain
-    assert {right[:3] for right in forced} == {
-        ("workspaces", "", "pods"),
-        ("workspaces", "berth.dev", "instances"),
-        ("workspaces", "berth.dev", "workspacedeployments/status"),
-    }
+    assert {right[:3] for right in forced} == {("workspaces", "berth.dev", "workspacedeployments/status")}
 
 
 def granted(objects: list[dict[str, Any]], account: str) -> set[Right]:
