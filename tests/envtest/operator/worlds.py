@@ -21,6 +21,6 @@ async def world_of(lab: Lab) -> World:
         identity="test",
         ci=CiSettings("ci.invalid/ci:1", kept_retention=timedelta(hours=1)),
     )
-    world = make_world(config, lab.client, Clock())
+    world = make_world(config, lab.client, Clock(lab.client.clock))
     await world.clock.compare(lab.client)
     return world
