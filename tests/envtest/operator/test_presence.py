@@ -42,6 +42,11 @@ def place(arm: Robot, **health: Any) -> Object:
     return {"type": "bench", "machine": machine, "health": {"tcp": arm.port, "every": 1} | health}
 
 
+def elsewhere(arm: Robot, host: str) -> Object:
+    """Spec of a deployment without a machine of its own, for which an address is probed every second."""
+    return {"type": "bench", "health": {"host": host, "tcp": arm.port, "every": 1}}
+
+
 async def online(lab: Lab, name: str, reason: str, seconds: float = 15) -> Object:
     return await lab.until(DEPLOYMENTS, name, lambda o: condition(o, "Online") == reason, seconds=seconds)
 
@@ -164,7 +169,7 @@ async def test_nobody_has_the_operator_connect_to_what_is_no_machine(
         ("metadata", "169.254.169.254"),
         ("outside", "198.18.0.9"),
     ):
-        await lab.create(DEPLOYMENTS, name, place(arm, host=host))
+        await lab.create(DEPLOYMENTS, name, elsewhere(arm, host))
         told = await online(lab, name, "AddressForbidden")
         assert (condition(told, "Available"), condition(told, "Reachable", "status")) == ("Offline", "Unknown")
         assert "is not probed, since" in (condition(told, "Available", "message") or "")
@@ -176,9 +181,12 @@ async def test_nobody_has_the_operator_connect_to_what_is_no_machine(
 async def test_without_networks_of_machines_none_is_probed(lab: Lab, operators: Operators, arm: Robot) -> None:
     operators.start()
     await lab.type()
-    await lab.create(DEPLOYMENTS, "one", place(arm))
-    told = await online(lab, "one", "AddressForbidden", seconds=30)
-    assert "instances.machineCidrs" in (condition(told, "Online", "message") or "")
+    await lab.create(DEPLOYMENTS, "one", elsewhere(arm, arm.host))
+    await lab.create(DEPLOYMENTS, "two", place(arm))
+    for name, reason in (("one", "AddressForbidden"), ("two", "OutsideMachineNetworks")):
+        told = await online(lab, name, reason, seconds=30)
+        assert "instances.machineCidrs" in (condition(told, "Online", "message") or "")
+        assert condition(told, "Reachable") == reason
     await lab.client.patch(DEPLOYMENTS, lab.namespace, "one", {"spec": {"health": None}})
     await online(lab, "one", "NoHeartbeat")
     assert arm.connected == []
