@@ -19,15 +19,11 @@ PORT, EVERY, FAILURES = 30002, 2, 3
 NAME = "probed-arm"
 
 
-def online(lab: Lab, reason: str, seconds: float) -> float:
+def online(lab: Lab, reason: str) -> float:
     """Wait until the condition Online has a reason; the seconds that took."""
     began = time.monotonic()
-    while time.monotonic() - began < seconds:
-        conditions = lab.get("wd", NAME)["status"].get("conditions") or ()
-        if any(one["type"] == "Online" and one["reason"] == reason for one in conditions):
-            return time.monotonic() - began
-        time.sleep(0.2)
-    raise AssertionError(f"never {reason}: {lab.get('wd', NAME)['status']}")
+    lab.wait(f"wd/{NAME}", f"jsonpath={{.status.conditions[?(@.type=='Online')].reason}}={reason}")
+    return time.monotonic() - began
 
 
 def test_a_robot_that_goes_is_lent_to_nobody_until_it_is_back(lab: Lab, ada: Person) -> None:
@@ -40,19 +36,19 @@ def test_a_robot_that_goes_is_lent_to_nobody_until_it_is_back(lab: Lab, ada: Per
             deployment = lab.get("wd", NAME)["status"]["id"]
             with Echo(netns, PORT):
                 lab.kubectl("patch", "wd", NAME, "-n", NAMESPACE, "--type=merge", "-p", json.dumps({"spec": spec}))
-                online(lab, "Answers", 30)
-            took = online(lab, "NoAnswer", 30)
+                online(lab, "Answers")
+            took = online(lab, "NoAnswer")
             print(f"offline after {took:.1f} s; every {EVERY} s, {FAILURES} failures")  # noqa: T201 (the figure)
             assert took <= EVERY * FAILURES + EVERY + 3
             refused = ada.asks("POST", f"/new/{deployment}")
             assert refused.status == 503
             assert "offline (NoAnswer since" in refused.json["error"]
             with Echo(netns, PORT):
-                online(lab, "Answers", 30)
+                online(lab, "Answers")
                 ada.ends(ada.takes(deployment))
                 elsewhere = {"spec": {"health": {"host": ELSEWHERE}}}
                 lab.kubectl("patch", "wd", NAME, "-n", NAMESPACE, "--type=merge", "-p", json.dumps(elsewhere))
-                online(lab, "AddressForbidden", 30)
+                online(lab, "AddressForbidden")
     finally:
         lab.kubectl("delete", "wd", NAME, "-n", NAMESPACE, "--ignore-not-found")
         lab.kubectl("delete", "wt", NAME, "-n", NAMESPACE, "--ignore-not-found")
