@@ -14,7 +14,7 @@ from typing import Final
 import structlog
 
 from berth_core.keys.webhooks import GIVEN_UP
-from berth_core.kube.cache import Key
+from berth_core.kube.cache import Key, strip_bookkeeping
 from berth_core.kube.client import Client
 from berth_core.kube.conditions import find
 from berth_core.kube.errors import ClusterError, ConflictError, NotFoundError
@@ -133,7 +133,6 @@ class Notifier:
             except ClusterError as error:
                 log.warning("cannot claim", namespace=key[0], name=key[1], error=error.message)
                 return
-            self._set(key, live)
             if schedule.is_over(live):
                 _report(live)
                 return
@@ -169,7 +168,7 @@ class Notifier:
         while time.monotonic() < deadline:
             status = schedule.ended(live, outcome, datetime.now(UTC), random.random())  # noqa: S311 (jitter)
             try:
-                live_status = await self._write(live, status)
+                written = await self._write(live, status)
             except NotFoundError:
                 return
             except ConflictError:
@@ -180,8 +179,7 @@ class Notifier:
                 log.warning("cannot record an attempt", namespace=key[0], name=key[1], error=error.message)
                 await asyncio.sleep(RECORD_PAUSE)
             else:
-                self._set(key, live_status)
-                _report(live_status)
+                _report(written)
                 return
         log.error("how an attempt ended was not recorded; it is made again", namespace=key[0], name=key[1])
 
@@ -201,6 +199,8 @@ class Notifier:
             "status": wire | {"nextAttempt": wire.get("nextAttempt")},
         }
         answer = await self._client.patch(DELIVERIES, metadata.namespace, metadata.name, body, subresource="status")
+        # The watch may have told of somebody's later change already: the cache keeps the newer of the two.
+        self._cache.put(strip_bookkeeping(answer))
         return Delivery.parse(answer)
 
 
