@@ -142,6 +142,11 @@ def instance_object(instance_id: str) -> str:
     return f"i-{instance_id}"
 
 
+def inbound_object(deployment_id: str) -> str:
+    """Name of the Service by which the machine of a deployment (public id) reaches its workspaces."""
+    return f"m-{deployment_id}"
+
+
 def warm_object(deployment_id: str, epoch: int) -> str:
     """Name of the pod that is kept warm for an epoch of a deployment (public id), of its Service and NetworkPolicy."""
     return f"w-{deployment_id}-e{epoch}"

@@ -43,6 +43,7 @@ POLICIES: Final = Kind("networking.k8s.io/v1", "networkpolicies")
 QUOTAS: Final = Kind("v1", "resourcequotas")
 BUDGETS: Final = Kind("policy/v1", "poddisruptionbudgets")
 LEASES: Final = Kind("coordination.k8s.io/v1", "leases")
+ENDPOINT_SLICES: Final = Kind("discovery.k8s.io/v1", "endpointslices")
 EVENTS: Final = Kind("events.k8s.io/v1", "events")
 
 OURS: Final = {names.MANAGED_BY_LABEL: names.MANAGED_BY}

@@ -42,12 +42,14 @@ class Endpoints:
 class Machines:
     """The networks where machines stand, as one pod sees them.
 
-    Nobody reaches ``networks``, but for what ``opened`` has, and for DNS at ``resolvers``.
+    Nobody reaches ``networks``, but for what ``opened`` has, and for DNS at ``resolvers``. ``inbound`` are ports of
+    the pod to which the addresses of ``opened`` may connect.
     """
 
     networks: tuple[Network, ...] = ()
     opened: Endpoints | None = None
     resolvers: tuple[Network, ...] = ()
+    inbound: tuple[PortRange, ...] = ()
 
 
 NO_MACHINES: Final = Machines()
@@ -67,17 +69,27 @@ def merged(ports: Iterable[PortRange]) -> list[PortRange]:
 
 def endpoint_rules(endpoints: Endpoints | None, ip_versions: frozenset[int]) -> list[dict[str, Any]]:
     """Entries of a NetworkPolicy's egress that open endpoints, and nothing else."""
-    networks = [one for one in endpoints.networks if one.version in ip_versions] if endpoints is not None else []
-    if endpoints is None or not networks:
+    return _rules("to", endpoints.networks, endpoints.ports, ip_versions) if endpoints is not None else []
+
+
+def inbound_rules(machine: Machines, ip_versions: frozenset[int]) -> list[dict[str, Any]]:
+    """Entries of a NetworkPolicy's ingress that let a machine in at its inbound ports, and nobody else."""
+    if machine.opened is None or not machine.inbound:
+        return []  # an entry without ports would mean all
+    return _rules("from", machine.opened.networks, machine.inbound, ip_versions)
+
+
+def _rules(
+    side: str, networks: Sequence[Network], ports: Sequence[PortRange], ip_versions: frozenset[int]
+) -> list[dict[str, Any]]:
+    peers = [{"ipBlock": {"cidr": str(network)}} for network in networks if network.version in ip_versions]
+    if not peers:
         return []  # an entry without peers would mean everybody
-    rule: dict[str, Any] = {"to": [{"ipBlock": {"cidr": str(network)}} for network in networks]}
-    if endpoints.ports:
-        rule["ports"] = [_port(one) for one in merged(endpoints.ports)]
-    return [rule]
+    return [{side: peers, **({"ports": [_port(one) for one in merged(ports)]} if ports else {})}]
 
 
-def port_matches(ports: Sequence[PortRange]) -> Iterator[str]:
-    """Yield nftables matches of the ports; one that matches everything where there are none."""
+def port_matches(ports: Sequence[PortRange], field: str = "dport") -> Iterator[str]:
+    """Yield nftables matches of the ports, in ``field``; one that matches everything where there are none."""
     if not ports:
         yield ""
         return
@@ -85,7 +97,7 @@ def port_matches(ports: Sequence[PortRange]) -> Iterator[str]:
     for protocol in ("TCP", "UDP"):
         if own := [one for one in ranges if one.protocol == protocol]:
             texts = (f"{one.first}-{one.last}" if one.last > one.first else str(one.first) for one in own)
-            yield f"{protocol.lower()} dport {{ {', '.join(texts)} }} "
+            yield f"{protocol.lower()} {field} {{ {', '.join(texts)} }} "
 
 
 def _port(one: PortRange) -> dict[str, Any]:

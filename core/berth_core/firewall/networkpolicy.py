@@ -9,7 +9,7 @@ from typing import Any
 from berth_core import names
 from berth_core.firewall import special
 from berth_core.firewall.cidrs import IPBlock, accepted_set, ip_blocks
-from berth_core.firewall.endpoints import Endpoints, endpoint_rules
+from berth_core.firewall.endpoints import NO_MACHINES, Machines, endpoint_rules, inbound_rules
 from berth_core.firewall.model import Action, Network, Rule, lies_in
 
 _NAMESPACE_NAME_LABEL = "kubernetes.io/metadata.name"
@@ -56,8 +56,8 @@ class PolicyRequest:
     """Input for the policy of one instance.
 
     ``selector`` are the labels that choose the instance's pod, ``dns`` its name servers, ``ports`` the (protocol, port)
-    pairs that users reach, ssh first, and ``ip_versions`` those of the cluster's pods. ``machine`` is opened besides
-    what ``egress`` reaches.
+    pairs that users reach, ssh first, and ``ip_versions`` those of the cluster's pods. What ``machines`` opens is
+    reached besides what ``egress`` reaches.
     """
 
     name: str
@@ -68,7 +68,7 @@ class PolicyRequest:
     operator: OperatorPods
     sources: Sources = Sources.EXACT
     egress: Egress = Egress()
-    machine: Endpoints | None = None
+    machines: Machines = NO_MACHINES
     dns: Sequence[Mapping[str, Any]] = ()
     ports: Sequence[tuple[str, int]] = (("TCP", names.SSH_PORT),)
     agent_port: int = names.AGENT_PORT
@@ -84,10 +84,14 @@ def network_policy(request: PolicyRequest) -> dict[str, Any]:
         "spec": {
             "podSelector": {"matchLabels": dict(request.selector)},
             "policyTypes": ["Ingress", "Egress"],
-            "ingress": [*_users(request), _operator(request)],
+            "ingress": [
+                *_users(request),
+                *inbound_rules(request.machines, request.ip_versions),
+                _operator(request),
+            ],
             "egress": [
                 *egress_rules(request.egress, request.dns, request.ip_versions),
-                *endpoint_rules(request.machine, request.ip_versions),
+                *endpoint_rules(request.machines.opened, request.ip_versions),
             ],
         },
     }

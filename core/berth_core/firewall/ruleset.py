@@ -12,6 +12,8 @@ How packets are judged (docs/explanation/firewall.md has the reasons):
   NetworkPolicy yet; neighbour discovery and resolvers are excepted. The same holds for the networks of machines, in
   which a lease reaches the endpoints of its own machine only (ADR 0049). Once the lease has ended, connections that
   stand there go on until the pod ends, and no new one begins.
+- the machine of a lease may connect to the inbound ports that its deployment names; a rule about its address goes
+  before that.
 - the VPN's tunnel, where there is one: packets from it come from clients that the VPN has admitted, and reach
   everything but the agent's port. (The packets that carry the tunnel are judged as all others.)
 - packets without a match are dropped silently, and nothing is forwarded.
@@ -109,12 +111,13 @@ def ruleset_body(
     """
     judged = [verdicts(rules, version) for version in (4, 6)]
     chains = [
-        _input(ports, tunnel),
+        _input(ports, tunnel, _from_machine(machines, "{family} saddr", "dport", ended=ended)),
         _chain("forward", ["type filter hook forward priority filter; policy drop;"]),
         _output(ports, tunnel, _to_machines(machines, ended=ended)),
         _chain("sources", [*_by_source(judged, "{family} saddr", "goto refuse"),
                            *(["meta l4proto tcp ct state established reject with tcp reset"] if ended else [])]),
         _chain("peers", [*_by_source(judged, "ct original {family} saddr", "goto answer"),
+                         *_from_machine(machines, "ct original {family} saddr", "sport", ended=ended),
                          *_matches(operator_sources, "ct original {family} saddr", "goto answer"),
                          "goto answer" if ended else "drop"]),
         _chain("path", _matches(operator_sources, "{family} saddr", "reject with icmpx type admin-prohibited")),
@@ -129,7 +132,7 @@ def ruleset_body(
     return _HEAD + "".join(chains) + "}\n"
 
 
-def _input(ports: Ports, tunnel: Tunnel | None) -> str:
+def _input(ports: Ports, tunnel: Tunnel | None, inbound: Iterator[str]) -> str:
     return _chain("input", [
         "type filter hook input priority filter; policy drop;",
         # The holder is root in this network namespace, and could keep the agent busy without this line.
@@ -142,6 +145,7 @@ def _input(ports: Ports, tunnel: Tunnel | None) -> str:
         # By number (icmp, ipv6-icmp): a minimal image has no /etc/protocols to look names up in.
         "meta l4proto { 1, 58 } ct state related goto peers",
         "jump sources",
+        *inbound,
         f"tcp dport {ports.ssh} tcp flags & (fin | syn | rst | ack) == syn jump path",
     ])  # fmt: skip
 
@@ -170,6 +174,16 @@ def _to_machines(machines: Machines, *, ended: bool) -> Iterator[str]:
     yield from _matches(machines.resolvers, "{family} daddr", "meta l4proto { 6, 17 } th dport 53 accept")
     forms = (form for network in machines.networks for form in special.forms(network))
     yield from _matches((*machines.networks, *forms), "{family} daddr", "drop")
+
+
+def _from_machine(machines: Machines, source: str, port: str, *, ended: bool) -> Iterator[str]:
+    """Accept what the lease's machine sends to an inbound port, or what answers it; and errors about such connections.
+
+    Of an error no port can be matched; it belongs to a connection that came in.
+    """
+    if machines.opened is not None and machines.inbound and not ended:
+        for match in (*port_matches(machines.inbound, port), *(["meta l4proto { 1, 58 } "] if port == "sport" else [])):
+            yield from _matches(machines.opened.networks, source, f"{match}accept")
 
 
 def _output(ports: Ports, tunnel: Tunnel | None, to_machines: Iterator[str]) -> str:

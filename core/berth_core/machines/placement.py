@@ -17,6 +17,8 @@ FAULTS: Final = frozenset({OUTSIDE, OUT_OF_REACH, IN_USE})
 
 WALLED: Final = "Walled"
 """Condition of a deployment with endpoints: the ruleset in the pod holds machines, beside the NetworkPolicy."""
+INBOUND: Final = "Inbound"
+"""Condition of a deployment to whose workspaces its machine connects."""
 _PAST_RULESETS: Final = frozenset({"ALL", "NET_ADMIN", "NET_RAW", "SYS_ADMIN"})
 """Capabilities with which a holder changes the ruleset, or sends packets that it does not see."""
 
@@ -60,7 +62,8 @@ class Grounds:
     def around(self, network: MachineNetwork | None) -> Machines:
         """Return the machines' networks as a pod sees them whose lease opens ``network``; None for no lease."""
         inside = tuple(one for one in self.resolvers if any(lies_in(one, other) for other in self.machines))
-        return Machines(self.machines, self.opened(network), inside)
+        inbound = network.inbound_ports if network is not None else ()
+        return Machines(self.machines, self.opened(network), inside, inbound)
 
     def _faults(self, endpoints: Endpoints) -> Iterator[Fault]:
         for network in endpoints.networks:

@@ -163,6 +163,24 @@ _WALLS: Final = (
         " the cluster enforces NetworkPolicy from a pod's first packet on.",
     ),
 )
+_INBOUND: Final = (
+    Reason(
+        "Standing", (placement.INBOUND,), "The message says where the machine connects to; it holds for all leases."
+    ),
+    Reason(
+        "NodeNotPinned",
+        (placement.INBOUND,),
+        "Leases may run on any node, so the machine has no one address to connect to.",
+        "Name a node in `spec.overrides.nodeSelector`: `kubernetes.io/hostname: NODE`.",
+    ),
+    Reason(
+        "NoAddress",
+        (placement.INBOUND,),
+        "The node or the load balancer has no IPv4 address.",
+        "Set `nodeAddresses` in the chart's values, or see to the load balancer.",
+    ),
+    Reason("NotAsked", (placement.INBOUND,), "`spec.machine.network.inbound` names no port any more."),
+)
 TABLES: Final = (
     Conditions(
         "WorkspaceDeployment",
@@ -177,8 +195,10 @@ TABLES: Final = (
             QUARANTINED: "The deployment is not lent until the cause is gone or an administrator releases it.",
             ID_CONFLICT: "An older deployment has the same id.",
             placement.WALLED: "Two walls hold the machine's endpoints; only with `spec.machine.network`.",
+            placement.INBOUND: "The machine has an address at which it reaches its workspaces; only with"
+            " `spec.machine.network.inbound`.",
             overrides.CONFLICT: "The overrides contradict the type's template; absent where they never did.",
         },
-        (*_AVAILABLE, *_ONLINE, *_REACHABLE, *_BETWEEN, *_QUARANTINE, *_CONFLICTS, *_WALLS),
+        (*_AVAILABLE, *_ONLINE, *_REACHABLE, *_BETWEEN, *_QUARANTINE, *_CONFLICTS, *_WALLS, *_INBOUND),
     ),
 )

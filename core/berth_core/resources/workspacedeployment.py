@@ -44,6 +44,13 @@ class MachinePort(Model):
         return firewall.PortRange(self.protocol, self.port, self.end_port or self.port)
 
 
+class InboundPort(Model):
+    """A port of the workspace to which a machine connects."""
+
+    protocol: Literal["TCP", "UDP"] = Field("TCP", description="Protocol of the port.")
+    port: int = Field(description="Port on which the workspace listens.", ge=1, le=65535)
+
+
 class MachineNetwork(Model):
     """Endpoints of a machine in the network."""
 
@@ -58,11 +65,22 @@ class MachineNetwork(Model):
         description="Ports of these addresses that a lease reaches; absent for all ports of all protocols.",
         max_length=32,
     )
+    inbound: list[InboundPort] = Field(
+        default_factory=list,
+        description="Ports of the workspace to which the machine may connect, from these addresses only. The condition"
+        " Inbound says at which address and port the machine reaches them; it is the same for all leases.",
+        max_length=8,
+    )
 
     def reached(self) -> firewall.Endpoints:
         """Return the endpoints that a lease of the machine reaches, wherever they lie."""
         networks = tuple(firewall.parse_source(text) for text in self.addresses)
         return firewall.Endpoints(networks, tuple(port.reached() for port in self.ports))
+
+    @property
+    def inbound_ports(self) -> tuple[firewall.PortRange, ...]:
+        """Ports of the workspace to which the machine may connect, each once, sorted."""
+        return tuple(sorted({firewall.PortRange(one.protocol, one.port, one.port) for one in self.inbound}))
 
 
 class Machine(Model):

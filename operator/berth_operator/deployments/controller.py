@@ -7,11 +7,12 @@ from berth_core import ids, names
 from berth_core.kube.types import Object
 from berth_operator.deployments.decide import ONLINE
 from berth_operator.deployments.heartbeats import Heartbeats
+from berth_operator.deployments.inbound import standing
 from berth_operator.deployments.reconcile import reconcile_deployment, reconcile_type
 from berth_operator.engine.cache import index_by
 from berth_operator.engine.controllers import Controller, Watch
 from berth_operator.engine.world import World
-from berth_operator.kinds import DEPLOYMENT, DEPLOYMENTS, LEASES, NODES, PODS, TYPE, TYPES
+from berth_operator.kinds import DEPLOYMENT, DEPLOYMENTS, INSTANCES, LEASES, NODES, PODS, SERVICES, TYPE, TYPES
 from berth_operator.machines.claimants import blocks_named, rivals
 
 
@@ -90,6 +91,10 @@ CONTROLLER: Final = Controller(
         ),
         Watch(LEASES, _heartbeat, labels={names.HEARTBEAT_LABEL: "true"}),
         Watch(NODES, _node),
+        Watch(INSTANCES, standing.wake_by_instance),
+        Watch(PODS, standing.wake),
+        Watch(SERVICES, standing.wake, {standing.STANDING: standing.stands}),
+        Watch(NODES, standing.wake_by_node),
     ),
     passes={DEPLOYMENT: reconcile_deployment, TYPE: reconcile_type},
     objects={DEPLOYMENT: DEPLOYMENTS, TYPE: TYPES},

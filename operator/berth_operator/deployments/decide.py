@@ -9,10 +9,11 @@ from berth_core import overrides
 from berth_core.kube.conditions import Condition, condition, find, merged
 from berth_core.kube.model import parse_time
 from berth_core.leases.availability import BEGUN, CLEANING, QUARANTINED, availability, under_maintenance
-from berth_core.machines.placement import WALLED, Fault, passes_rulesets
+from berth_core.machines.placement import INBOUND, WALLED, Fault, passes_rulesets
 from berth_core.resources import Resource, WorkspaceDeployment, WorkspaceType
 from berth_core.resources.workspacedeployment import MAINTENANCE, WorkspaceDeploymentStatus
 from berth_core.resources.workspacetype import WorkspaceTypeStatus
+from berth_operator.deployments.inbound.manifests import Verdict as Inbound
 from berth_operator.deployments.online import Beat
 from berth_operator.deployments.online import online as heartbeat_online
 from berth_operator.enforcement.decide import Verdict
@@ -50,6 +51,8 @@ class ObservedDeployment:
     """Why its machine is not lent; None where it may be, or has no address of its own."""
     presence: Presence | None = None
     """Probes of its machine; None where none are asked for."""
+    inbound: Inbound | None = None
+    """Where its machine connects to; None where it connects to nothing."""
     clock_trusted: bool = True
 
 
@@ -72,6 +75,7 @@ def deployment_status(seen: ObservedDeployment, now: datetime) -> WorkspaceDeplo
         _cleaning(seen, now),
         _maintained(seen, now),
         _walled(seen, now),
+        _inbound(seen, now),
     )
     new += [entry for entry in news if entry is not None]
     conditions = merged(wd.status.conditions, new)
@@ -205,6 +209,16 @@ def _walled(seen: ObservedDeployment, now: datetime) -> Condition | None:
         )
         verdict = (False, "OneWall", message)
     return condition(WALLED, *verdict, now=now, generation=seen.wd.metadata.generation)
+
+
+def _inbound(seen: ObservedDeployment, now: datetime) -> Condition | None:
+    """Return where the machine connects to, where it does or did."""
+    verdict = seen.inbound
+    if verdict is None:
+        if find(seen.wd.status.conditions, INBOUND) is None:
+            return None
+        verdict = Inbound(False, "NotAsked", "spec.machine.network.inbound names no port")
+    return condition(INBOUND, *verdict, now=now, generation=seen.wd.metadata.generation)
 
 
 def _quarantined(seen: ObservedDeployment, now: datetime) -> Condition | None:

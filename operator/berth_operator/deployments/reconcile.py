@@ -19,6 +19,7 @@ from berth_operator.deployments.decide import (
     type_status,
 )
 from berth_operator.deployments.heartbeats import Heartbeats
+from berth_operator.deployments.inbound.standing import stand
 from berth_operator.enforcement.decide import CONDITION, NOT_PROBED
 from berth_operator.enforcement.probe import Enforcement
 from berth_operator.engine import events
@@ -74,6 +75,7 @@ async def reconcile_deployment(world: World, key: Key) -> float | None:
         cleaning=_cleaning(world, wd),
         machine=fault,
         presence=_presence(world, wd, fault),
+        inbound=await stand(world, wd, type_, orphans.holder_in_cache(world, wd)),
         clock_trusted=trusted,
     )
     status = deployment_status(seen, now)

@@ -5,7 +5,7 @@ Routes lead to all addresses, and something listens at each of them, so that onl
 
 import json
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from ipaddress import ip_network
 
@@ -46,9 +46,14 @@ def begun(listening: Pod) -> Pod:
     return listening
 
 
-def push(pod: Pod, generation: int, machines: Machines, *, ended: bool = False) -> Answer:
+EVERYBODY = tuple(Rule.parse(source, "ACCEPT") for source in ("0.0.0.0/0", "::/0"))
+
+
+def push(
+    pod: Pod, generation: int, machines: Machines, *, rules: Sequence[Rule] = EVERYBODY, ended: bool = False
+) -> Answer:
     """Push a ruleset as the operator does, with rules that let everybody in."""
-    rules = () if ended else [Rule.parse(source, "ACCEPT") for source in ("0.0.0.0/0", "::/0")]
+    rules = () if ended else rules
     ruleset = stamp(ruleset_body(rules, machines=machines, ended=ended), EPOCH, generation)
     body = {"epoch": EPOCH, "generation": generation, "ruleset": ruleset, "authorizedKeys": [], "notice": ""}
     answer = pod.request("PUT", "/v1/state", json.dumps({**body, "cut": ended}))
@@ -133,6 +138,56 @@ def test_ranges_of_ports_that_overlap_are_one_ruleset_that_the_kernel_takes(begu
     ports = (PortRange("TCP", 8000, 8001), PortRange("TCP", 8001, 8001), PortRange("UDP", 1, 65535))
     push(begun, 1, Machines(LAB, Endpoints(ARM.networks, ports)))
     assert reached(begun, [OWN]) == {(OWN, 8000), (OWN, 8001)}
+
+
+COMES = Machines(LAB, ARM, inbound=(PortRange("TCP", 7401, 7401), PortRange("UDP", 7400, 7400)))
+"""A machine that connects to two ports of the workspace."""
+
+
+def comes_in(pod: Pod, source: str) -> set[tuple[str, int]]:
+    """Ports of the workspace at which an address of the outside gets an answer."""
+    family, target = (socket.AF_INET6, pod.ip6) if ":" in source else (socket.AF_INET, pod.ip)
+    found = set()
+    for port in (7400, 7401):
+        with pod.inside.listen(port):
+            try:
+                with pod.outside.connect((target, port), source=source, timeout=SILENCE) as sock:
+                    assert sock.getpeername()[1] == port
+                    found.add(("TCP", port))
+            except OSError:
+                pass
+        with (
+            pod.inside.open(family, socket.SOCK_DGRAM) as workspace,
+            pod.outside.open(family, socket.SOCK_DGRAM) as out,
+        ):
+            workspace.bind((target, port))
+            out.bind((source, 0))
+            out.sendto(b"scan", (target, port))
+            if heard(workspace) is not None:
+                workspace.sendto(b"thanks", out.getsockname()[:2])
+                assert heard(out) == b"thanks", "what comes in is answered"
+                found.add(("UDP", port))
+    return found
+
+
+INBOUND = {("UDP", 7400), ("TCP", 7401)}
+
+
+@pytest.mark.parametrize(("own", "other"), [(OWN, BESIDE), (OWN6, BESIDE6)])
+def test_the_machine_comes_in_at_its_inbound_ports_and_nobody_else_does(begun: Pod, own: str, other: str) -> None:
+    assert comes_in(begun, own) == set(), "nothing comes in before a push"
+    push(begun, 1, COMES, rules=())
+    assert (comes_in(begun, own), comes_in(begun, other)) == (INBOUND, set())
+    push(begun, 2, OPEN, rules=())
+    assert comes_in(begun, own) == set(), "a lease whose machine connects to nothing lets none in"
+    push(begun, 3, COMES, ended=True)
+    assert comes_in(begun, own) == set(), "nothing comes in once the lease has ended"
+
+
+def test_a_rule_of_the_holder_about_the_machine_goes_before(begun: Pod) -> None:
+    push(begun, 1, COMES, rules=(Rule.parse(OWN, "DROP"),))
+    assert comes_in(begun, OWN) == set()
+    assert comes_in(begun, OWN6) == INBOUND
 
 
 def test_an_agent_that_is_killed_leaves_the_machine_as_it_was_pushed(begun: Pod) -> None:

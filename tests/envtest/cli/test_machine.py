@@ -73,7 +73,7 @@ async def wall(client: Client, where: str, instance: str, deployment: str, **egr
         selector=labels,
         rules=(),
         operator=OperatorPods("berth"),
-        machine=grounds.opened(bound.network),
+        machines=grounds.around(bound.network),
     )
     manifest = network_policy(request)
     manifest["spec"] |= egress

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from berth_core import names
-from berth_core.firewall import OperatorPods, PolicyRequest, Rule, Sources, network_policy
+from berth_core.firewall import Machines, OperatorPods, PolicyRequest, Rule, Sources, network_policy
 from berth_core.kube.types import Object
 from berth_core.resources import WorkspaceType
 from berth_operator.instances.manifests import vpn
@@ -42,7 +42,22 @@ def type_policy(type_: WorkspaceType, config: Config) -> Object:
 
 
 def policy(lease: LeaseParts, rules: Sequence[Rule], config: Config) -> Object:
-    """Manifest for the pods of one lease: ingress by the rules, egress as the type says, and to its machine."""
+    """Manifest for the pods of one lease: ingress by the rules, egress as the type says, and its machine both ways."""
+    return _policy(lease, rules, config, config.grounds.around(lease.network))
+
+
+def closed_policy(lease: LeaseParts, config: Config) -> Object:
+    """Manifest for while a hook runs: neither users nor the machine come in, whatever the rules.
+
+    Egress is as for the lease, and to where the hook's pod sees that this is in force.
+    """
+    machines = replace(config.grounds.around(lease.network), inbound=())
+    manifest = _policy(lease, (), replace(config, sources=Sources.EXACT), machines)
+    manifest["spec"]["egress"] += wall.egress(config)
+    return manifest
+
+
+def _policy(lease: LeaseParts, rules: Sequence[Rule], config: Config, machines: Machines) -> Object:
     request = PolicyRequest(
         name=lease.name,
         namespace=lease.namespace,
@@ -52,7 +67,7 @@ def policy(lease: LeaseParts, rules: Sequence[Rule], config: Config) -> Object:
         operator=OperatorPods(namespace=config.namespace),
         sources=config.sources,
         egress=type_egress(lease.type, config),
-        machine=config.grounds.opened(lease.network),
+        machines=machines,
         dns=dns_peers(config),
         ports=_ports(config, with_vpn=vpn.settings(lease, config) is not None),
     )
@@ -60,16 +75,6 @@ def policy(lease: LeaseParts, rules: Sequence[Rule], config: Config) -> Object:
     # So that it differs from that of an earlier pod for the epoch, whose deletion may be on its way.
     nonce = {"annotations": {names.NONCE_ANNOTATION: lease.nonce}} if lease.warm and lease.nonce else {}
     manifest["metadata"] = lease.metadata(lease.name, **nonce)
-    return manifest
-
-
-def closed_policy(lease: LeaseParts, config: Config) -> Object:
-    """Manifest for while a hook runs: no user comes in, whatever the rules.
-
-    Egress is as for the lease, and to where the hook's pod sees that this is in force.
-    """
-    manifest = policy(lease, (), replace(config, sources=Sources.EXACT))
-    manifest["spec"]["egress"] += wall.egress(config)
     return manifest
 
 

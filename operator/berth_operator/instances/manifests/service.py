@@ -73,13 +73,16 @@ def announced(
         return None, "the Service has no node port"
     if node is None:
         return None, ""
-    address = mapping.get(node["metadata"]["name"]) or _node_address(node)
+    address = node_address(node, mapping)
     if address is None:
         return None, f"the node {node['metadata']['name']} has no IPv4 address"
     return Address(ipv4=address, port=port), ""
 
 
-def _node_address(node: Object) -> str | None:
+def node_address(node: Object, mapping: Mapping[str, str]) -> str | None:
+    """Return the address at which a node's ports are reached from outside; None where it has no IPv4 address."""
+    if (named := mapping.get(node["metadata"]["name"])) is not None:
+        return named
     addresses = (node.get("status") or {}).get("addresses") or []
     for kind in ("ExternalIP", "InternalIP"):
         for entry in addresses:

@@ -67,7 +67,7 @@ def policy(*more: dict[str, Any], machine: Any = ARM, epoch: int = 3) -> dict[st
         selector={},
         rules=(),
         operator=OperatorPods("berth"),
-        machine=GROUNDS.opened(reached),
+        machines=GROUNDS.around(reached),
     )
     manifest = network_policy(request)
     manifest["spec"]["egress"] += more

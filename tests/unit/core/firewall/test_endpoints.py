@@ -14,6 +14,7 @@ from berth_core.firewall import (
     OperatorPods,
     PolicyRequest,
     PortRange,
+    Sources,
     closed_ruleset,
     network_policy,
     ruleset_body,
@@ -107,7 +108,9 @@ NOWHERE = Egress()
 
 
 def policy(machine: Endpoints | None, egress: Egress = NOWHERE, **more: Any) -> list[dict[str, Any]]:
-    request = PolicyRequest("i-1", "lab", {}, {}, (), OperatorPods("berth"), egress=egress, machine=machine, **more)
+    request = PolicyRequest(
+        "i-1", "lab", {}, {}, (), OperatorPods("berth"), egress=egress, machines=Machines(opened=machine), **more
+    )
     rules: list[dict[str, Any]] = network_policy(request)["spec"]["egress"]
     return rules
 
@@ -120,6 +123,25 @@ def test_the_policy_opens_exactly_the_endpoints_besides_what_the_type_allows() -
     assert "ports" not in policy(Endpoints(ARM.networks))[0]
     egress = Egress(public=True, blocked=LAB)
     assert policy(ARM, egress)[:-1] == policy(None, egress)
+
+
+def test_the_policy_lets_the_machine_in_at_its_inbound_ports_only() -> None:
+    entry = {
+        "from": [{"ipBlock": {"cidr": "192.0.2.40/32"}}, {"ipBlock": {"cidr": "2001:db8:7::40/128"}}],
+        "ports": [{"protocol": "UDP", "port": 7400}],
+    }
+    entries = [
+        network_policy(
+            PolicyRequest("i-1", "lab", {}, {}, (), OperatorPods("berth"), machines=machines, sources=Sources.EXACT)
+        )["spec"]["ingress"]
+        for machines in (
+            Machines(LAB, ARM, inbound=(PortRange("UDP", 7400, 7400),)),
+            Machines(LAB, ARM),
+            Machines(LAB, inbound=(PortRange("UDP", 7400, 7400),)),
+        )
+    ]
+    assert [entry in ingress for ingress in entries] == [True, False, False]
+    assert [len(ingress) for ingress in entries] == [2, 1, 1], "the other entry is the operator's"
 
 
 @pytest.mark.parametrize("machine", [None, Endpoints((LAB[1],))])
