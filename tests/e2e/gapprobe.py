@@ -1,8 +1,9 @@
 """Tries to connect, again and again, where it must not get in: ``gapprobe.py`` with lines ``HOST PORT`` on its input.
 
 Each line adds a target; one SYN goes to each every 5 ms from then on. Prints ``in HOST PORT SECONDS`` for each
-connection that comes about, and ``tried COUNT, longest pause SECONDS`` when its input ends. Standard library only,
-since it runs at the address of an outside client.
+connection that comes about, with the time on the machine's monotonic clock when its SYN was sent. When its input ends,
+it prints ``tried COUNT, longest pause SECONDS``. Standard library only, since it runs at the address of an outside
+client.
 """
 
 import os
@@ -20,7 +21,7 @@ def main() -> int:
     """Probe until the input ends."""
     open_sockets, targets = selectors.DefaultSelector(), list[Target]()
     waiting: dict[socket.socket, tuple[float, Target]] = {}
-    words, began, last, count, pause = b"", time.monotonic(), None, 0, 0.0
+    words, last, count, pause = b"", None, 0, 0.0
     os.set_blocking(0, False)
     while True:
         now = time.monotonic()
@@ -45,7 +46,7 @@ def main() -> int:
             count += 1
         while (left := now + EVERY - time.monotonic()) > 0:
             for key, _ in open_sockets.select(left):
-                judge(open_sockets, waiting, key.fileobj, began)
+                judge(open_sockets, waiting, key.fileobj)
         for sock in [sock for sock, (since, _) in waiting.items() if now - since > PATIENCE]:
             forget(open_sockets, waiting, sock)
     print(f"tried {count}, longest pause {pause:.3f}", flush=True)
@@ -53,13 +54,13 @@ def main() -> int:
 
 
 def judge(
-    open_sockets: selectors.BaseSelector, waiting: dict[socket.socket, tuple[float, Target]], sock: object, began: float
+    open_sockets: selectors.BaseSelector, waiting: dict[socket.socket, tuple[float, Target]], sock: object
 ) -> None:
     """Say so where a connection came about."""
     assert isinstance(sock, socket.socket)
     if sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0:
         since, (host, port) = waiting[sock]
-        print(f"in {host} {port} {since - began:.3f}", flush=True)
+        print(f"in {host} {port} {since:.3f}", flush=True)
     forget(open_sockets, waiting, sock)
 
 

@@ -1,52 +1,50 @@
-"""Robots at addresses: which packets reach them, from where, and when.
+"""Robots at addresses: which packets reach them, from where, and when; and which of theirs reach workspaces.
 
-The table has a row for each place to try from, each robot, and each moment. More places, robots and moments are more
-entries of WHO, ROBOTS and Lent: `expected` says for all of them who gets where.
+The table has a row for each place to try from, each way to a robot, and each moment. More places, ways and moments are
+more entries of WHO, WAYS and Stage: `expected` says for all of them who gets where.
 """
 
 import json
-import re
 import socket
-import subprocess
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
-from itertools import product
-from pathlib import Path
-from typing import Any, Final
+from functools import partial
+from typing import Final
 
 import pytest
-from builds import Builds, recipe
-from echoing import Echo
-from gitserver import serving
 from knocking import inside
 from lab import NAMESPACE, Lab, Person
-from places import IMAGE, more_addresses, neighbours, netns_by_address, networks_of_machines, routes
+from places import neighbours, netns_by_address, networks_of_machines
+from robots import (
+    GROUND,
+    INBOUND,
+    LENT,
+    PORT,
+    ROBOTS,
+    ROBOTS_ARE,
+    WAYS,
+    Way,
+    builder,
+    hooked,
+    lent,
+    listener,
+    machine,
+    robots,
+    says_no_more,
+    stands,
+    tried_from,
+)
+from stranger import Stranger
 
 from berth_core import names
-from berth_dev.cluster.network import NETNS_FOLDER, NETWORK, OUTSIDE, Machine
+from berth_dev.cluster.network import NODES, OUTSIDE
 
 pytestmark = pytest.mark.nodes
 
-GROUND: Final = f"{NETWORK[192]}/28"
-"""Where robots stand (``instances.machineCidrs``)."""
-ROBOTS: Final = {"left": str(NETWORK[200]), "right": str(NETWORK[201])}
-"""Robots by their deployments: both are of one type."""
-PORT, STANDING = 8080, 8081
-TRIED: Final = 40
-"""Exit code of a hook that has reached no robot; any other than 0 ends the instance, whose message has it."""
-"""An echo, and the port where this test watches a connection that stays."""
-WHEN: Final = ("before", "in", "after")
-"""The lease of the robot ``left``, which ada has; bob has ``right`` all the time."""
-TEMPLATE: Final = {"image": IMAGE, "imagePullPolicy": "IfNotPresent"}
-TRY: Final = 'for t in {}; do (timeout 2 bash -c "</dev/tcp/$t/{}" 2>/dev/null && echo $t) & done; wait'
-PYTHON_TRY: Final = (
-    "import socket\n"
-    "for t in {!r}:\n"
-    "    s = socket.socket(); s.settimeout(2)\n"
-    "    print('reached' if s.connect_ex((t, {})) == 0 else 'missed', t)"
-)
+WHEN: Final = ("before", "in", "changed", "after")
+"""Ada's lease of the robot ``left``, whose deployment names ``spare`` meanwhile. Bob has ``right`` all the time."""
 
 
 @dataclass
@@ -54,17 +52,16 @@ class Stage:
     """The lab at one moment."""
 
     lab: Lab
-    when: str
-    ada: str
-    """Id of ada's instance; of an earlier moment, when it has ended."""
     bob: str
     roamer: str
-    plain: str
-    """Address of a pod that is not Berth's."""
-    build: Callable[[], set[str]]
+    plain: dict[str, str]
+    """Addresses of pods that are not Berth's, by node."""
+    build: Callable[[], set[Way]]
     """Runs a build that tries to reach the robots, and returns which it has reached."""
-    hook: Callable[[], set[str]]
-    """Runs a hook that tries that in its very first instruction, and returns the same."""
+    hook: Callable[[], set[Way]]
+    """Runs a hook that tries that in its very first instruction, by one way to each robot."""
+    ada: str = ""
+    """Id of ada's instance; of an earlier moment, when it has ended."""
 
     def pod_of(self, instance: str) -> str:
         """Address of an instance's pod, warm or not."""
@@ -81,191 +78,155 @@ class Stage:
         return str(self.lab.get("pod", name)["status"]["podIP"])
 
 
-def tried_from(address: str) -> set[str]:
-    """Robots that a connection from a pod's network reaches."""
-    where = netns_by_address()[address]
-    command = TRY.format(" ".join(ROBOTS.values()), PORT)
-    done = subprocess.run(
-        ["nsenter", f"--net={where}", "bash", "-c", command], capture_output=True, text=True, check=True, timeout=60
-    )
-    return set(done.stdout.split())
-
-
-WHO: Final[dict[str, tuple[tuple[str, ...], Callable[[Stage], set[str]]]]] = {
-    "holder of left": (("in",), lambda stage: tried_from(stage.pod_of(stage.ada))),
-    "holder of right, of the same type": (WHEN, lambda stage: tried_from(stage.pod_of(stage.bob))),
-    "holder of another type that names the robots' network": (
-        WHEN,
-        lambda stage: tried_from(stage.pod_of(stage.roamer)),
-    ),
+LEFT, RIGHT, HOOK, PLAIN = "holder of left", "holder of right", "hook of another type", "pod that is not Berth's"
+WHO: Final[dict[str, tuple[tuple[str, ...], Callable[[Stage], set[Way]]]]] = {
+    LEFT: (("in", "changed"), lambda stage: tried_from(stage.pod_of(stage.ada))),
+    RIGHT: (WHEN, lambda stage: tried_from(stage.pod_of(stage.bob))),
+    "holder of a type that names the robots' network": (WHEN, lambda stage: tried_from(stage.pod_of(stage.roamer))),
     "warm pod of left": (("before", "after"), lambda stage: tried_from(stage.warm_pod("left"))),
     "build, in the first instruction of its script": (WHEN, lambda stage: stage.build()),
-    "hook of another type, in its first instruction": (WHEN, lambda stage: stage.hook()),
-    "pod that is not Berth's": (WHEN, lambda stage: tried_from(stage.plain)),
+    HOOK: (WHEN, lambda stage: stage.hook()),
+    f"{PLAIN}, on the node of left": (WHEN, lambda stage: tried_from(stage.plain[NODES[0].name])),
+    f"{PLAIN}, on that of right": (WHEN, lambda stage: tried_from(stage.plain[NODES[1].name])),
 }
 """Places to try from: the moments at which there is such a place, and how to try."""
-CELLS: Final = [
-    (who, robot, when) for (who, (moments, _)), robot, when in product(WHO.items(), ROBOTS, WHEN) if when in moments
+Cell = tuple[str, Way, str]
+
+
+def expected(who: str, way: Way) -> bool:
+    """Whether packets get there. That a plain pod's do proves that silence elsewhere is a wall."""
+    own = {LEFT: ROBOTS["left"], RIGHT: ROBOTS["right"]}.get(who)
+    return who.startswith(PLAIN) or (way.address == own and way.port == PORT)
+
+
+def ways(who: str) -> list[Way]:
+    """Ways that are tried from a place."""
+    return [way for way in WAYS if who != HOOK or (way.protocol, way.port) == ("TCP", PORT)]
+
+
+CELLS: Final[list[Cell]] = [
+    (who, way, when) for who, (moments, _) in WHO.items() for way in ways(who) for when in moments
 ]
 
 
-def expected(who: str, robot: str, _when: str) -> bool:
-    """Whether packets get there. That a plain pod's do proves that silence elsewhere is a wall."""
-    return who == "pod that is not Berth's" or who.startswith(f"holder of {robot}")
-
-
-@contextmanager
-def robots() -> Iterator[None]:
-    """Something listens at the robots' addresses, outside of the cluster."""
-    with more_addresses(OUTSIDE[2], ROBOTS.values()), routes(), Echo(_path(OUTSIDE[2]), PORT):
-        yield
-
-
-@contextmanager
-def lent(lab: Lab) -> Iterator[None]:
-    """A type with a deployment for each robot, whose pods are kept warm, and another type that names their network."""
-    kind: dict[str, Any] = {"typeName": "robot_at_an_address", "template": TEMPLATE, "warm": True}
-    objects = [_object("WorkspaceType", "robot-at-an-address", kind)]
-    for name, address in ROBOTS.items():
-        ports = [{"protocol": "TCP", "port": PORT, "endPort": STANDING}]
-        machine = {"network": {"addresses": [f"{address}/32"], "ports": ports}}
-        objects.append(_object("WorkspaceDeployment", name, {"type": "robot_at_an_address", "machine": machine}))
-    lab.kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
-    network = {"egress": "list", "allowed": [GROUND, str(NETWORK)]}
-    roamer = lab.makes_type("roamer", TEMPLATE, network=network)
-    try:
-        for name in ROBOTS:
-            lab.wait(f"wd/{name}", "condition=Available")
-        yield
-    finally:
-        lab.kubectl("delete", "wd", *ROBOTS, roamer, "-n", NAMESPACE)
-        lab.kubectl("delete", "wt", "robot-at-an-address", roamer, "-n", NAMESPACE)
-
-
-@contextmanager
-def builder(lab: Lab) -> Iterator[Callable[[], set[str]]]:
-    """Runs builds whose scripts try the robots."""
-    program = PYTHON_TRY.format(sorted(ROBOTS.values()), PORT)
-    with serving(OUTSIDE[1]) as server:
-        repository = server.repository("tries")
-        repository.commit(recipe("python3 try.py") | {"try.py": program})
-        builds = Builds(lab)
-        project = builds.project(server.http("tries"))
-
-        def run() -> set[str]:
-            log = builds.log(builds.ended(builds.start(project)))
-            tries = [line.split() for line in log.splitlines() if line.startswith(("reached ", "missed "))]
-            assert len(tries) == len(ROBOTS), log
-            return {address for word, address in tries if word == "reached"}
-
-        yield run
-
-
-@contextmanager
-def hooked(lab: Lab, person: Person) -> Iterator[Callable[[], set[str]]]:
-    """Runs a hook that tries the robots before it does anything else; its exit code says which it has reached."""
-    addresses = sorted(ROBOTS.values())
-    bits = " ".join(f"{address}:{1 << number}" for number, address in enumerate(addresses))
-    script = (
-        f'for t in {bits}; do (timeout 2 bash -c "</dev/tcp/${{t%:*}}/{PORT}" 2>/dev/null; exit $?) &'
-        ' jobs="$jobs $!:${t#*:}"; done;'
-        f" sum={TRIED}; for j in $jobs; do wait ${{j%:*}} && sum=$((sum + ${{j#*:}})); done; exit $sum"
-    )
-    prepare = {"command": ["bash", "-c", script], "timeout": 60}
-    network = {"egress": "list", "allowed": [GROUND, str(NETWORK)]}
-    name = lab.makes_type("eager", TEMPLATE, network=network, hooks={"prepare": prepare})
-
-    def run() -> set[str]:
-        lab.wait(f"wd/{name}", "condition=Available")
-        made = person.asks("POST", "/new/eager", {"sshkey": person.public_key()})
-        assert made.status == 200, made.text
-        instance = str(made.json["id"])
-        lab.wait(f"instance/{instance}", "condition=Ended", seconds=90)
-        message = str(lab.get("instance", instance)["status"]["message"])
-        code = re.search(r"exit code (\d+)", message)
-        assert code is not None, message
-        reached = int(code[1]) - TRIED
-        assert 0 <= reached < 1 << len(addresses), message
-        return {address for number, address in enumerate(addresses) if reached >> number & 1}
-
-    try:
-        yield run
-    finally:
-        lab.kubectl("delete", "wd,wt", name, "-n", NAMESPACE, "--timeout=60s")
+def test_the_table_has_as_many_cells_as_it_should() -> None:
+    assert len(CELLS) >= 200
 
 
 def test_a_robot_is_reached_by_its_lease_only_and_while_that_lasts(lab: Lab, ada: Person, bob: Person) -> None:
-    found: dict[tuple[str, str, str], bool] = {}
-    with (
-        robots(),
-        networks_of_machines(lab, [GROUND]),
-        lent(lab),
-        neighbours(lab) as plain,
-        builder(lab) as build,
-        hooked(lab, bob) as hook,
-    ):
-        ids = {name: str(lab.get("wd", name)["status"]["id"]) for name in ROBOTS}
-        theirs, roamer = bob.takes(ids["right"]), bob.takes("roamer")
-        stage = Stage(lab, "", "", theirs, roamer, next(iter(plain.values())), build, hook)
-        with listener(ROBOTS["left"]) as robot:
-            for when in WHEN:
-                stage.when = when
-                if when == "in":
-                    stage.ada = ada.takes(ids["left"])
-                    peer = stands(lab, ada, stage.ada, robot)
-                    assert "opens these endpoints, and no other machine" in lab.berth("machine", "check", "left")
-                elif when == "after":
-                    ada.ends(stage.ada)
-                    says_no_more(peer)
-                for who, (moments, tries) in WHO.items():
-                    if when in moments:
-                        reached = tries(stage)
-                        found |= {(who, name, when): address in reached for name, address in ROBOTS.items()}
-        for instance in (theirs, roamer):
+    found: dict[Cell, bool] = {}
+    with ExitStack() as stack:
+        for one in (robots(), networks_of_machines(lab, [GROUND]), lent(lab)):
+            stack.enter_context(one)
+        plain, build = stack.enter_context(neighbours(lab)), stack.enter_context(builder(lab))
+        hook, robot = stack.enter_context(hooked(lab, bob)), stack.enter_context(listener(ROBOTS["left"]))
+        ids = {name: str(lab.get("wd", name)["status"]["id"]) for name in LENT}
+        stage = Stage(lab, bob.takes(ids["right"]), bob.takes("roamer"), plain, build, hook)
+        for when in WHEN:
+            if when == "in":
+                stage.ada = ada.takes(ids["left"])
+                peer = stands(ada, stage.ada, robot)
+                assert "opens these endpoints, and no other machine" in lab.berth("machine", "check", "left")
+            elif when == "changed":
+                change = json.dumps({"spec": {"machine": machine(ROBOTS["spare"])}})
+                lab.kubectl("patch", "wd/left", "-n", NAMESPACE, "--type=merge", "-p", change)
+            elif when == "after":
+                ada.ends(stage.ada)
+                says_no_more(peer)
+            for who, (moments, tries) in WHO.items():
+                if when in moments:
+                    reached = tries(stage)
+                    found |= {(who, way, when): way in reached for way in ways(who)}
+        for instance in (stage.bob, stage.roamer):
             bob.ends(instance)
-    assert found == {cell: expected(*cell) for cell in CELLS}
+    assert found == {cell: expected(cell[0], cell[1]) for cell in CELLS}
 
 
-@contextmanager
-def listener(address: str) -> Iterator[socket.socket]:
-    """A robot's port at which this test sees connections as the robot does."""
-    with inside(_path(OUTSIDE[2]), lambda: socket.socket(socket.AF_INET, socket.SOCK_STREAM)) as sock:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind((address, STANDING))
-        sock.listen()
-        sock.settimeout(15)
-        yield sock
+def test_of_a_syn_every_5_ms_none_gets_to_a_robot_but_in_its_lease(lab: Lab, ada: Person, bob: Person) -> None:
+    """From the pod that becomes ada's, from before her lease until it is gone, and from two others all the time."""
+    with ExitStack() as stack:
+        for one in (robots(), networks_of_machines(lab, [GROUND]), lent(lab)):
+            stack.enter_context(one)
+        ids = {name: str(lab.get("wd", name)["status"]["id"]) for name in LENT}
+        stage = Stage(lab, bob.takes(ids["right"]), bob.takes("roamer"), {}, set, set)
+        by_address = netns_by_address()
+        pods = (stage.warm_pod("left"), stage.pod_of(stage.bob), stage.pod_of(stage.roamer))
+        probers = [stack.enter_context(Stranger(by_address[address])) for address in pods]
+        for prober in probers:
+            prober.tries(ROBOTS["left"], PORT)
+        asked = time.monotonic()
+        stage.ada = ada.takes(ids["left"])
+        ready = time.monotonic()
+        assert stage.pod_of(stage.ada) == pods[0], "she has the pod that was warm"
+        ada.ends(stage.ada)
+        ended = time.monotonic()
+        stage.warm_pod("left")
+        own, *others = [prober.gives_up() for prober in probers]
+        for instance in (stage.bob, stage.roamer):
+            bob.ends(instance)
+    got_in, tried, _ = own
+    assert got_in
+    assert asked < min(got_in) < ready + 1, (asked, got_in[0], ready)
+    assert max(got_in) < ended, (got_in[-1], ended)
+    assert tried > 200
+    assert [(times, count > 200) for times, count, _ in others] == [([], True)] * 2
 
 
-def stands(lab: Lab, person: Person, instance: str, robot: socket.socket) -> socket.socket:
-    """A connection from a workspace to the robot, over which something is sent again and again."""
-    info = person.asks("GET", f"/instance/{instance}").json
-    host, port = robot.getsockname()
-    loop = f"exec 3<>/dev/tcp/{host}/{port}; while echo tick >&3; do sleep 0.1; done"
-    done = person.ssh(info, f"setsid bash -c '{loop}' >/dev/null 2>&1 </dev/null &")
-    assert done.returncode == 0, done.stderr
-    peer, _ = robot.accept()
-    peer.settimeout(5)
-    assert peer.recv(100).startswith(b"tick")
-    return peer
+ANSWERS: Final = f"""
+import select, socket
+tcp, udp = socket.create_server(("", {INBOUND})), socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+udp.bind(("", {INBOUND}))
+while True:
+    for sock in select.select([tcp, udp], [], [])[0]:
+        if sock is udp:
+            word, peer = sock.recvfrom(99)
+            sock.sendto(b"user " + word, peer)
+        else:
+            peer, _ = sock.accept()
+            peer.sendall(b"user " + peer.recv(99))
+            peer.close()
+"""
 
 
-def says_no_more(peer: socket.socket) -> None:
-    """The robot hears nothing more over a connection of a lease that has ended; a word came every 0.1 s before."""
-    until = time.monotonic() + 3
-    with peer:
-        peer.settimeout(1)
-        try:
-            while peer.recv(65536):
-                assert time.monotonic() < until, "the connection goes on"
-        except (TimeoutError, ConnectionResetError):
-            return
+def comes_in(lab: Lab, source: str, where: str, *, seconds: float) -> dict[str, bytes]:
+    """Whose workspace answers an address outside of the cluster at the robot's Service, by protocol."""
+    (service,) = (one for one in lab.objects("services") if one["metadata"]["name"] == where)
+    answers: dict[str, bytes] = {}
+    until = time.monotonic() + seconds
+    while len(answers) < 2 and time.monotonic() < until:
+        for port in service["spec"]["ports"]:
+            kind = socket.SOCK_STREAM if port["protocol"] == "TCP" else socket.SOCK_DGRAM
+            with inside(ROBOTS_ARE, partial(socket.socket, socket.AF_INET, kind)) as sock:
+                sock.settimeout(1)
+                sock.bind((source, 0))
+                try:
+                    sock.connect((NODES[0].address, port["nodePort"]))
+                    sock.sendall(b"scan")
+                    answers[port["protocol"]] = sock.recv(99)
+                except OSError:
+                    continue  # not yet, or never
+    return answers
 
 
-def _object(kind: str, name: str, spec: dict[str, Any]) -> dict[str, Any]:
-    metadata = {"name": name, "namespace": NAMESPACE}
-    return {"apiVersion": "berth.dev/v1alpha1", "kind": kind, "metadata": metadata, "spec": spec}
-
-
-def _path(machine: Machine) -> Path:
-    return NETNS_FOLDER / machine.namespace
+def test_the_robot_reaches_the_workspace_of_each_lease_at_one_address_and_nobody_else_does(
+    lab: Lab, ada: Person, bob: Person
+) -> None:
+    with robots(), networks_of_machines(lab, [GROUND]), lent(lab):
+        deployment = str(lab.get("wd", "left")["status"]["id"])
+        where = names.inbound_object(deployment)
+        lab.wait("wd/left", "condition=Inbound", seconds=30)
+        seen = {}
+        for person in (ada, bob):
+            assert comes_in(lab, ROBOTS["left"], where, seconds=2) == {}, "nobody has it"
+            instance = person.takes(deployment)
+            info = person.asks("GET", f"/instance/{instance}").json
+            program = ANSWERS.replace("user", person.name)
+            started = person.ssh(info, f"setsid python3 -c '{program}' >/dev/null 2>&1 </dev/null &")
+            assert started.returncode == 0, started.stderr
+            seen[person.name] = comes_in(lab, ROBOTS["left"], where, seconds=30)
+            for other in (ROBOTS["right"], OUTSIDE[2].address):
+                assert comes_in(lab, other, where, seconds=2) == {}, "only the machine of the lease comes in"
+            person.ends(instance)
+    assert seen == {
+        name: {protocol: f"{name} scan".encode() for protocol in ("TCP", "UDP")} for name in (ada.name, bob.name)
+    }

@@ -4,61 +4,23 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from lab import DEPLOYMENT_TYPE, NAMESPACE, Lab, Person
 from places import netns_by_address, routes
+from stranger import Stranger
 
-from berth_dev.cluster.network import NODES
+from berth_dev.cluster.network import NETNS_FOLDER, NODES
 from berth_dev.envtest.testing import BerthCluster
 from berth_dev.processes import Identity
 
 pytestmark = pytest.mark.nodes
 
-PROBE = Path(__file__).with_name("gapprobe.py")
 CHANGES = 12
-
-
-class Stranger:
-    """Somebody whom no rule ever accepts, and who tries all the time."""
-
-    def __init__(self, person: Person) -> None:
-        command = person.inside([sys.executable, str(PROBE)])
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-    def tries(self, host: str, port: int) -> None:
-        """From now on, there too."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(f"{host} {port}\n")
-        self._process.stdin.flush()
-
-    def gives_up(self) -> tuple[list[str], int, float]:
-        """Times of success; number of tries; the longest time without success, in seconds."""
-        said, _ = self._process.communicate(timeout=20)
-        *got_in, sum_of_it = said.splitlines()
-        words = sum_of_it.replace(",", "").split()
-        return got_in, int(words[1]), float(words[-1])
-
-    def kill(self) -> None:
-        """Whatever happens."""
-        self._process.kill()
-        self._process.wait()
-
-
-@contextmanager
-def stranger(person: Person) -> Iterator[Stranger]:
-    made = Stranger(person)
-    try:
-        with routes():
-            yield made
-    finally:
-        made.kill()
 
 
 def first_line(lab: Lab, kind: str, instance: str, path: str) -> str:
@@ -155,7 +117,7 @@ def asks_until_answered(ada: Person, instance: str) -> Any:
 def test_a_forbidden_address_never_gets_in_whatever_happens(
     lab: Lab, cluster: BerthCluster, ada: Person, bob: Person
 ) -> None:
-    with stranger(bob) as prober:
+    with routes(), Stranger(NETNS_FOLDER / bob.client) as prober:
         made = ada.asks("POST", f"/new/{DEPLOYMENT_TYPE}", {"sshkey": ada.public_key()})
         instance = str(made.json["id"])
         port = int(first_line(lab, "services", instance, "{.spec.ports[0].nodePort}"))
