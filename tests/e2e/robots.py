@@ -6,7 +6,8 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from itertools import product
 from typing import Any, Final, NamedTuple
 
 from builds import Builds, recipe
@@ -92,7 +93,12 @@ def told(printed: str) -> set[Way]:
 @contextmanager
 def robots() -> Iterator[None]:
     """Something listens at the robots' addresses, outside of the cluster."""
-    with more_addresses(OUTSIDE[2], ROBOTS.values()), routes(), Echo(ROBOTS_ARE, PORT), Echo(ROBOTS_ARE, SHUT):
+    with ExitStack() as stack:
+        stack.enter_context(more_addresses(OUTSIDE[2], ROBOTS.values()))
+        stack.enter_context(routes())
+        for address, port in product(ROBOTS.values(), (PORT, SHUT)):
+            # One for each address: datagrams come back from the address that they were sent to.
+            stack.enter_context(Echo(ROBOTS_ARE, port, f"::ffff:{address}"))
         yield
 
 

@@ -1,6 +1,6 @@
 """A server for tests that echoes, over TCP and UDP, in a network namespace of somebody else's.
 
-``with Echo(netns, port)``: it listens on all addresses of both IP versions there.
+``with Echo(netns, port)``: it listens on all addresses of both IP versions there, or on one.
 """
 
 import select
@@ -14,13 +14,13 @@ from knocking import inside
 class Echo:
     """Runs on a thread of this process until the ``with`` block ends; closes all its connections then."""
 
-    def __init__(self, netns: Path, port: int) -> None:
+    def __init__(self, netns: Path, port: int, address: str = "::") -> None:
         self._tcp = inside(netns, lambda: socket.socket(socket.AF_INET6, socket.SOCK_STREAM))
         self._tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._tcp.bind(("::", port))
+        self._tcp.bind((address, port))
         self._tcp.listen(1024)
         self._udp = inside(netns, lambda: socket.socket(socket.AF_INET6, socket.SOCK_DGRAM))
-        self._udp.bind(("::", port))
+        self._udp.bind((address, port))
         self._stop, self._stopped = socket.socketpair()
         self._thread = threading.Thread(target=self._serve)
 

@@ -56,8 +56,8 @@ class PolicyRequest:
     """Input for the policy of one instance.
 
     ``selector`` are the labels that choose the instance's pod, ``dns`` its name servers, ``ports`` the (protocol, port)
-    pairs that users reach, ssh first, and ``ip_versions`` those of the cluster's pods. What ``machines`` opens is
-    reached besides what ``egress`` reaches.
+    pairs that users reach, ssh first, and ``ip_versions`` those of the cluster's pods. Pods reach
+    the machine that ``machines`` opens, besides what ``egress`` says.
     """
 
     name: str

@@ -165,7 +165,7 @@ def comes_in(pod: Pod, source: str) -> set[tuple[str, int]]:
             out.sendto(b"scan", (target, port))
             if heard(workspace) is not None:
                 workspace.sendto(b"thanks", out.getsockname()[:2])
-                assert heard(out) == b"thanks", "what comes in is answered"
+                assert heard(out) == b"thanks", "the answer gets out"
                 found.add(("UDP", port))
     return found
 

@@ -16,7 +16,7 @@ PARKED: Final = "192.0.2.1"
 
 
 class Verdict(NamedTuple):
-    """What the condition Inbound says of a deployment."""
+    """The condition Inbound of a deployment, without its times."""
 
     holds: bool
     reason: str
