@@ -234,7 +234,7 @@ class WorkspaceDeploymentStatus(Model):
     conditions: list[Condition] = Field(
         default_factory=list,
         description="Conditions: Online, Reachable, Maintenance, Available, Begun, Cleaning, Quarantined, IdConflict,"
-        " OverridesConflict, Walled, Readable. Never cleared, only changed.",
+        " OverridesConflict, Walled, Inbound, Readable. Never cleared, only changed.",
         max_length=16,
     )
 

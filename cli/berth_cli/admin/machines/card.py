@@ -8,12 +8,12 @@ from berth_cli.admin.machines.facts import Lent
 from berth_core.kube import conditions
 from berth_core.kube.conditions import Condition
 from berth_core.leases.availability import AVAILABLE
-from berth_core.machines.placement import WALLED
+from berth_core.machines.placement import INBOUND, WALLED
 from berth_core.reasons import deployment
 from berth_core.reasons.table import NOTHING
 from berth_core.resources.workspacedeployment import MAINTENANCE, Health
 
-SHOWN: Final = (deployment.ONLINE, deployment.REACHABLE, WALLED, MAINTENANCE)
+SHOWN: Final = (deployment.ONLINE, deployment.REACHABLE, WALLED, INBOUND, MAINTENANCE)
 """Conditions that speak of the machine."""
 
 
