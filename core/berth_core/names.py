@@ -71,6 +71,10 @@ OPERATOR_MANAGER: Final = "berth-operator"
 API_MANAGER: Final = "berth-api"
 CLI_MANAGER: Final = "berth-cli"
 NOTIFIER_MANAGER: Final = "berth-notifier"
+DEVICES_MANAGER: Final = "berth-devices"
+
+DEVICE_DRIVER: Final = "devices.berth.dev"
+"""Name of Berth's driver for Dynamic Resource Allocation, of its DeviceClass, and the domain of its attributes."""
 
 SSH_PORT: Final = 22
 AGENT_PORT: Final = 8470

@@ -27,7 +27,10 @@ CRD_FOLDERS = ("crds", "charts/berth/templates/crds")
 REQUIREMENTS = {
     "images/berth/requirements.txt": ("--no-dev",),
     "images/berth/build-requirements.txt": ("--only-group", "build"),
+    "images/devices/requirements.txt": ("--only-group", "devices"),
 }
+DEVICES = Path("devices")
+PROTOS = Path("berth_devices") / "kubelet" / "protos"
 
 
 def generate(root: Path = REPOSITORY) -> None:
@@ -41,6 +44,7 @@ def generate(root: Path = REPOSITORY) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         words = ["export", "-q", "--frozen", *choice, "--no-emit-project", "--no-header"]
         run([_uv(), *words, "-o", target], cwd=REPOSITORY)
+    _generate_messages(root)
 
 
 def check() -> None:
@@ -72,6 +76,14 @@ def helm_lint() -> None:
     with step("helm lint"):
         run([helm, "lint", "--strict", "--quiet", chart])
         run([helm, "lint", "--strict", "--quiet", "-f", REPOSITORY / "dev" / "values.yaml", chart])
+
+
+def _generate_messages(root: Path) -> None:
+    """Write the modules of the kubelet's gRPC messages."""
+    (root / DEVICES / PROTOS).mkdir(parents=True, exist_ok=True)
+    sources = [PROTOS / path.name for path in sorted((REPOSITORY / DEVICES / PROTOS).glob("*.proto"))]
+    outputs = [f"--{kind}_out={root / DEVICES}" for kind in ("python", "pyi")]
+    run([PYTHON, "-m", "grpc_tools.protoc", "-I.", *outputs, *sources], cwd=REPOSITORY / DEVICES)
 
 
 def _same(one: Path, other: Path) -> bool:

@@ -1,0 +1,119 @@
+"""The devices of now in memory, and the claims on them on disk: one place that both are changed in, one at a time."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import structlog
+
+from berth_devices import metrics
+from berth_devices.claims.disk import Disk
+from berth_devices.claims.record import ClaimError, Record, refuse_shared
+from berth_devices.discovery import inventory
+from berth_devices.discovery.facts import Facts, Rule, admitted
+from berth_devices.discovery.inventory import Device
+
+log = structlog.get_logger(__name__)
+
+Look = Callable[[], list[Facts]]
+"""Reads the devices of the node; it blocks, so it runs in a thread."""
+
+
+class Stock:
+    """Devices and prepared claims of this node. Methods raise OSError where the disk cannot be written."""
+
+    def __init__(self, look: Look, rules: Iterable[Rule], disk: Disk) -> None:
+        self._look = look
+        self._rules = tuple(rules)
+        self._disk = disk
+        self._alone = asyncio.Lock()
+        self._devices: list[Device] = disk.devices()
+        self.changed = asyncio.Event()
+        """Set when devices are others than at the last look."""
+        self.looked_at: float | None = None
+        """Time of the event loop at which the last look ended."""
+
+    @property
+    def devices(self) -> list[Device]:
+        """All devices of the last look, in the order of their names; unplugged ones are not ``present``."""
+        return sorted(self._devices, key=lambda device: device.name)
+
+    async def look(self) -> None:
+        """Look at the node, and bring the CDI files of prepared claims to where their devices are now."""
+        async with self._alone:
+            await self._refresh()
+
+    async def prepared(self, uid: str) -> Record | None:
+        """Return a prepared claim, None where it is not. Raises ClaimError where its record cannot be read."""
+        async with self._alone:
+            return self._disk.record(uid)
+
+    async def prepare(self, record: Record) -> None:
+        """Write down a claim and its CDI file. Idempotent.
+
+        Raises:
+            ClaimError: a device of the claim is unplugged, or prepared for another claim.
+
+        """
+        async with self._alone:
+            await self._refresh()
+            refuse_shared(record, self._disk.records())
+            plugged = {device.name for device in self._devices if device.present}
+            if absent := [one.device for one in record.devices if one.device not in plugged]:
+                raise ClaimError(f"device {absent[0]} is not plugged in at this node: plug it in, and the pod starts")
+            self._disk.keep(record)
+            self._write_cdi()
+
+    async def unprepare(self, uid: str) -> None:
+        """Delete what :meth:`prepare` has written. Idempotent; it needs neither the devices nor the cluster."""
+        async with self._alone:
+            self._disk.forget(uid)
+            self._measure()
+
+    async def _refresh(self) -> None:
+        facts = await asyncio.to_thread(self._look)
+        now = inventory.present(admitted(facts, self._rules))
+        claimed = {one.device for record in self._readable() for one in record.devices}
+        # The unplugged ones stand first, in the order in which they went.
+        devices = [*inventory.remembered(self._devices, now, claimed), *now]
+        if devices != self._devices:
+            self._tell(devices)
+            self._disk.remember(devices)
+            self._devices = devices
+            self.changed.set()
+        self._write_cdi()
+        self._measure()
+        self.looked_at = asyncio.get_running_loop().time()
+
+    def _readable(self) -> list[Record]:
+        """Return the records; none where one cannot be read, so that the CDI files stay as they are."""
+        try:
+            return self._disk.records()
+        except ClaimError as error:
+            log.error("a claim's record cannot be read", error=str(error))
+            return []
+
+    def _write_cdi(self) -> None:
+        try:
+            records = self._disk.records()
+        except ClaimError:
+            return  # told of already; files of claims that nobody knows stay
+        self._disk.write_cdi({device.name: device for device in self._devices}, records)
+
+    def _tell(self, devices: list[Device]) -> None:
+        before = {device.name: device for device in self._devices}
+        for device in devices:
+            old = before.get(device.name)
+            if device.present and (old is None or not old.present or old.node != device.node):
+                log.info("plugged in", device=device.name, node=device.node, **_shown(device.attributes))
+            elif not device.present and old is not None and old.present:
+                log.info("unplugged", device=device.name, node=device.node)
+
+    def _measure(self) -> None:
+        metrics.PRESENT.set(sum(device.present for device in self._devices))
+        metrics.UNPLUGGED.set(sum(not device.present for device in self._devices))
+        metrics.PREPARED.set(self._disk.count())
+
+
+def _shown(attributes: Mapping[str, str]) -> dict[str, Any]:
+    return {name: attributes[name] for name in ("vendor", "product", "serial", "path")}
