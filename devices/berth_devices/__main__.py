@@ -71,7 +71,10 @@ async def _look_on(stock: Stock, uevents: Uevents, publisher: Publisher, rescan:
     pause = rescan
     while True:
         pause = SETTLE_SECONDS if await uevents.wait(pause) else rescan
-        await stock.look()
+        try:
+            await stock.look()
+        except OSError as error:  # such as a full disk: claims can still be unprepared
+            log.error("a look at the devices failed", error=str(error))
         if stock.changed.is_set():
             stock.changed.clear()
             publisher.wake()

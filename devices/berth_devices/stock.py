@@ -27,7 +27,7 @@ class Stock:
         self._rules = tuple(rules)
         self._disk = disk
         self._alone = asyncio.Lock()
-        self._devices: list[Device] = disk.devices()
+        self._devices = self._on_disk = disk.devices()
         self.changed = asyncio.Event()
         """Set when devices are others than at the last look."""
         self.looked_at: float | None = None
@@ -78,12 +78,14 @@ class Stock:
         devices = [*inventory.remembered(self._devices, now, claimed), *now]
         if devices != self._devices:
             self._tell(devices)
-            self._disk.remember(devices)
             self._devices = devices
             self.changed.set()
-        self._write_cdi()
-        self._measure()
         self.looked_at = asyncio.get_running_loop().time()
+        self._measure()
+        self._write_cdi()
+        if devices != self._on_disk:
+            self._disk.remember(devices)
+            self._on_disk = devices
 
     def _readable(self) -> list[Record]:
         """Return the records; none where one cannot be read, so that the CDI files stay as they are."""

@@ -64,14 +64,19 @@ class Disk:
         self._claim(uid).unlink(missing_ok=True)
 
     def write_cdi(self, devices: Mapping[str, Device], records: list[Record]) -> None:
-        """Bring the CDI files to what the claims and the devices of now say; other drivers' files stay."""
-        wanted = {cdi.file_name(record.uid): cdi.specification(record, devices) for record in records}
-        for name, content in wanted.items():
-            if content is not None and _read(self._cdi / name) != content:
-                _write(self._cdi / name, content)
+        """Bring the CDI files to what the claims and the devices of now say; other drivers' files stay.
+
+        A file that is wrong goes before the right one is written: another device may have the node that it names.
+        """
+        specifications = {cdi.file_name(record.uid): cdi.specification(record, devices) for record in records}
+        wanted = {name: content for name, content in specifications.items() if content is not None}
         for path in list(self._ours()):
-            if wanted.get(path.name) is None:
+            if path.name in wanted and _read(path) == wanted[path.name]:
+                del wanted[path.name]
+            else:
                 path.unlink(missing_ok=True)
+        for name, content in wanted.items():
+            _write(self._cdi / name, content)
 
     def devices(self) -> list[Device]:
         """Return the devices of the last look, as unplugged ones; empty where the file cannot be read."""
@@ -114,11 +119,15 @@ def _read(path: Path) -> Any:
 
 def _write(path: Path, content: object) -> None:
     unfinished = path.with_name(f".{path.name}{UNFINISHED}")
-    with unfinished.open("w", encoding="utf-8") as file:
-        json.dump(content, file, ensure_ascii=False, indent=1, sort_keys=True)
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.replace(path)
+    try:
+        with unfinished.open("w", encoding="utf-8") as file:
+            json.dump(content, file, ensure_ascii=False, indent=1, sort_keys=True)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+    except OSError:
+        unfinished.unlink(missing_ok=True)
+        raise
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(folder)

@@ -8,7 +8,7 @@ from berth_core import names
 
 
 class ClaimError(Exception):
-    """The claim cannot be prepared; the message says why and what to do. The kubelet shows it as an event of the pod."""
+    """The claim cannot be prepared; the message says why and what to do. The kubelet makes an event of it."""
 
 
 @dataclass(frozen=True)

@@ -80,8 +80,8 @@ def resolved(path: str, dev: Path) -> Iterator[tuple[str, Number]]:
         path = os.path.normpath(os.path.join(os.path.dirname(path), target))
 
 
-def _devices(context: pyudev.Context, subsystem: str) -> Iterable[Any]:
-    devices = context.list_devices(subsystem=subsystem)
+def _devices(context: pyudev.Context, subsystem: str) -> Any:
+    devices: Any = context.list_devices(subsystem=subsystem)
     return devices.match_property("DEVTYPE", "usb_device") if subsystem == "usb" else devices
 
 

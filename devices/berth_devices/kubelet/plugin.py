@@ -132,14 +132,12 @@ def _devices(record: Record, pool: str) -> Iterable[dra.Device]:
         )
 
 
-def _method(
-    name: str, answer: Callable[[Any, Any], Awaitable[Any]], request: type[Any]
-) -> tuple[str, grpc.RpcMethodHandler[Any, Any]]:
-    handler = grpc.unary_unary_rpc_method_handler(
+def _method(name: str, answer: Callable[[Any, Any], Awaitable[Any]], request: Any) -> tuple[str, Any]:
+    handler: Any = grpc.unary_unary_rpc_method_handler(
         answer, request_deserializer=request.FromString, response_serializer=lambda message: message.SerializeToString()
     )
     return name, handler
 
 
-def _service(name: str, *methods: tuple[str, Any]) -> grpc.GenericRpcHandler[Any, Any]:
+def _service(name: str, *methods: tuple[str, Any]) -> Any:
     return grpc.method_handlers_generic_handler(name, dict(methods))
