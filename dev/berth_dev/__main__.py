@@ -38,6 +38,7 @@ def _parser() -> argparse.ArgumentParser:
         tier.add_argument("--dir", type=Path, required=True, help="folder for data, logs and kubeconfig")
         tier.add_argument("--until-eof", action="store_true", help="end when standard input is closed")
         tier.add_argument("--audit-policy", type=Path, help="have the API server write audit.log to the folder")
+        tier.add_argument("--flag", action="append", default=[], help="NAME=VALUE, a further flag of the API server")
         tier.set_defaults(run=_serve, controllers=controllers)
 
     commands.add_parser("up", help="cluster, Berth and samples").set_defaults(run=_up)
@@ -74,6 +75,7 @@ def _serve(arguments: argparse.Namespace) -> None:
         controllers=arguments.controllers,
         until_eof=arguments.until_eof,
         audit_policy=arguments.audit_policy,
+        flags=tuple(arguments.flag),
     )
 
 

@@ -86,7 +86,7 @@ roleRef:
 subjects:
   - kind: ServiceAccount
     name: {{ .account }}
-    namespace: {{ .root.Release.Namespace }}
+    namespace: {{ .home | default .root.Release.Namespace }}
 {{- end }}
 
 {{/*
@@ -324,6 +324,13 @@ refuses all of them too, and more (core/berth_core/firewall/special.py, from whi
 {{- end -}}
 {{- if has .Release.Namespace .Values.namespaces.workspaces -}}
 {{- fail (printf "namespaces.workspaces has %s, the release's namespace: pods of leases need namespaces of their own" .Release.Namespace) -}}
+{{- end -}}
+{{- $devices := .Values.namespaces.devices -}}
+{{- if and .Values.devices.enabled (has $devices (concat .Values.namespaces.workspaces (list $access .Release.Namespace))) -}}
+{{- fail (printf "namespaces.devices is %s: give the driver for devices a namespace of its own" $devices) -}}
+{{- end -}}
+{{- if and .Values.devices.enabled (not .Values.clusterResources.create) -}}
+{{- fail "devices.enabled needs clusterResources.create: one release of a cluster has the driver for devices" -}}
 {{- end -}}
 {{- $oidc := .Values.tokens.oidc -}}
 {{- if ne (empty $oidc.issuer) (empty $oidc.jwksURL) -}}

@@ -1,5 +1,6 @@
 {{/*
-The ServiceAccount of a process (`process`), and the roles that files/rights.yaml gives it, each bound.
+The ServiceAccount of a process (`process`), and the roles that files/rights.yaml gives it, each bound. The account is
+in the release's namespace, or in `home` where that is given.
 */}}
 {{- define "berth.account" -}}
 {{- $rights := index (.root.Files.Get "files/rights.yaml" | fromYaml) .process -}}
@@ -7,7 +8,7 @@ apiVersion: v1
 kind: ServiceAccount
 metadata:
   name: berth-{{ .process }}
-  namespace: {{ .root.Release.Namespace }}
+  namespace: {{ .home | default .root.Release.Namespace }}
   labels:
     {{- include "berth.labels" (dict "root" .root "component" .process) | nindent 4 }}
 {{- with $rights.release }}
@@ -16,11 +17,13 @@ metadata:
 {{- with $rights.access }}
 {{ include "berth.role" (dict "root" $.root "process" $.process "namespace" $.root.Values.namespaces.access "rules" .) }}
 {{- end }}
-{{- range $namespace := .root.Values.namespaces.workspaces }}
+{{- with $rights.workspaces }}
+{{- range $namespace := $.root.Values.namespaces.workspaces }}
 {{ include "berth.role" (dict "root" $.root "process" $.process "namespace" $namespace "rules" $rights.workspaces) }}
 {{- end }}
+{{- end }}
 {{- with $rights.cluster }}
-{{ include "berth.role" (dict "root" $.root "process" $.process "rules" .) }}
+{{ include "berth.role" (dict "root" $.root "process" $.process "home" $.home "rules" .) }}
 {{- end }}
 {{- end }}
 
@@ -62,5 +65,5 @@ metadata:
   {{- end }}
   labels:
     {{- $labels }}
-{{ include "berth.binding" (dict "root" .root "kind" $kind "role" $role "account" $name) }}
+{{ include "berth.binding" (dict "root" .root "kind" $kind "role" $role "account" $name "home" .home) }}
 {{- end }}

@@ -34,6 +34,8 @@ class ControlPlaneOptions:
     durable: bool = False
     audit_policy: Path | None = None
     """Where given, the API server writes `audit.log` to the folder."""
+    flags: tuple[str, ...] = ()
+    """Further flags of the API server, such as `feature-gates=DRADeviceTaints=false`."""
 
 
 class ControlPlane:
@@ -140,6 +142,7 @@ class ControlPlane:
                 "audit-log-path": self.folder / "audit.log",
                 "audit-log-mode": "blocking",
             }
+        flags |= dict(flag.split("=", 1) for flag in self.options.flags)
         return self._process("kube-apiserver", flags)
 
     def controller_manager(self) -> ProcessSpec:

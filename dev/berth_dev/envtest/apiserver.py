@@ -39,11 +39,18 @@ class ApiServer:
         return commands.run(command, stdin=stdin, check=check).stdout
 
 
-def prepare(folder: Path, tools: Toolbox, *, controllers: bool, audit_policy: Path | None = None) -> ControlPlane:
+def prepare(
+    folder: Path,
+    tools: Toolbox,
+    *,
+    controllers: bool,
+    audit_policy: Path | None = None,
+    flags: tuple[str, ...] = (),
+) -> ControlPlane:
     """Write certificates and process descriptions of a fresh control plane to `folder`."""
     for leftover in ("pki", "etcd", "processes", "pids", "logs"):
         shutil.rmtree(folder / leftover, ignore_errors=True)
-    plane = ControlPlane(ControlPlaneOptions(folder=folder, audit_policy=audit_policy), tools)
+    plane = ControlPlane(ControlPlaneOptions(folder=folder, audit_policy=audit_policy, flags=flags), tools)
     specs = [plane.etcd(), plane.apiserver()]
     if controllers:
         specs.append(plane.controller_manager())
@@ -52,13 +59,20 @@ def prepare(folder: Path, tools: Toolbox, *, controllers: bool, audit_policy: Pa
     return plane
 
 
-def serve(folder: Path, *, controllers: bool, until_eof: bool, audit_policy: Path | None = None) -> None:
+def serve(
+    folder: Path,
+    *,
+    controllers: bool,
+    until_eof: bool,
+    audit_policy: Path | None = None,
+    flags: tuple[str, ...] = (),
+) -> None:
     """Run the tier in the foreground; prints the kubeconfig's path once it is ready.
 
     Ends at SIGTERM or SIGINT, and with `until_eof` also when standard input is closed.
     """
     tools = build(control_plane_components())
-    plane = prepare(folder, tools, controllers=controllers, audit_policy=audit_policy)
+    plane = prepare(folder, tools, controllers=controllers, audit_policy=audit_policy, flags=flags)
     supervisor = Supervisor(folder)
     signal.signal(signal.SIGTERM, supervisor.stop)
     signal.signal(signal.SIGINT, supervisor.stop)
@@ -87,14 +101,22 @@ def serve(folder: Path, *, controllers: bool, until_eof: bool, audit_policy: Pat
 
 @contextmanager
 def running(
-    folder: Path, *, controllers: bool = False, audit_policy: Path | None = None, timeout: float = 120
+    folder: Path,
+    *,
+    controllers: bool = False,
+    audit_policy: Path | None = None,
+    timeout: float = 120,
+    flags: tuple[str, ...] = (),
 ) -> Iterator[ApiServer]:
-    """The tier as a context: started in a process of its own, which ends with ours in any case."""
+    """The tier as a context: started in a process of its own, which ends with ours in any case.
+
+    `flags` are further ones of the API server, without dashes: `name=value`.
+    """
     tools = build(control_plane_components())
     command = [sys.executable, "-m", "berth_dev", "controllers" if controllers else "apiserver"]
     audited = ["--audit-policy", str(audit_policy)] if audit_policy else []
     process = subprocess.Popen(
-        [*command, "--dir", str(folder), "--until-eof", *audited],
+        [*command, "--dir", str(folder), "--until-eof", *audited, *(f"--flag={flag}" for flag in flags)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -67,8 +67,14 @@ VPN = Image(name="berth-vpn", containerfile="Containerfile", root=REPOSITORY / "
 CI = Image(
     name="berth-ci", containerfile="images/ci/Containerfile", root=REPOSITORY, files=("images/ci", "ci/berth_ci")
 )
+DEVICES = Image(
+    name="berth-devices",
+    containerfile="images/devices/Containerfile",
+    root=REPOSITORY,
+    files=("images/devices", "core/berth_core", "devices/berth_devices"),
+)
 PAUSE = Image(name="pause", containerfile="Containerfile", root=REPOSITORY / "images" / "pause", files=(".",))
-ALL = (PAUSE, WORKSPACE, VPN, CI, BERTH)
+ALL = (PAUSE, WORKSPACE, VPN, CI, BERTH, DEVICES)
 
 
 def build_all() -> tuple[Built, ...]:
@@ -123,7 +129,7 @@ def _build(built: Built, context: Path, scratch: Path) -> None:
         run(["gcc", "-Os", "-static", "-o", context / "pause", context / "pause.c"])
         run(["strip", context / "pause"])
         os.utime(context / "pause", (FIXED_TIME, FIXED_TIME))
-    if image is BERTH:
+    if image in (BERTH, DEVICES):
         options = [
             "-v",
             f"{wheels.folder()}:/wheels:ro",

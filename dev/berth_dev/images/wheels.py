@@ -1,4 +1,4 @@
-"""Wheels for the berth image, fetched out here, where the machine's proxy and CAs work."""
+"""Wheels for the images berth and berth-devices, fetched out here, where the machine's proxy and CAs work."""
 
 import hashlib
 import platform
@@ -20,11 +20,11 @@ GLIBC = 36
 PYTHON = "3.11"
 """Debian bookworm's Python. Its patch release can change while the Containerfile stays the same."""
 PATCHES = range(40)
-RECIPES = ("images/berth/requirements.txt", "images/berth/build-requirements.txt")
+RECIPES = tuple(f"images/{name}requirements.txt" for name in ("berth/", "berth/build-", "devices/"))
 
 
 def folder() -> Path:
-    """The cache's folder with the wheels of the image's requirements, fetched where it does not have them.
+    """The cache's folder with the wheels of the images' requirements, fetched where it does not have them.
 
     Raises ClusterError where pip cannot fetch them.
     """
@@ -43,7 +43,7 @@ def folder() -> Path:
 
 
 def wanted(requirements: str, machine: str) -> str:
-    """The requirements that a Linux with any patch release of the image's Python may ask for, a line each, unmarked.
+    """The requirements that a Linux with any patch release of the images' Python may ask for, a line each, unmarked.
 
     pip judges environment markers by the Python that it runs in, whatever `--python-version` says, so it gets none.
     A surplus wheel does no harm: in the image pip judges the markers again. Raises ClusterError for a line that is
