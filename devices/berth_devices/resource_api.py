@@ -16,10 +16,11 @@ class NoApiError(errors.ClusterError):
 
 
 class ResourceApi:
-    """Kinds of resource.k8s.io in the version that both speak."""
+    """Kinds of resource.k8s.io in the first of some versions that the cluster serves."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, versions: tuple[str, ...] = VERSIONS) -> None:
         self._client = client
+        self._versions = versions
         self._version = ""
 
     async def slices(self) -> Kind:
@@ -41,7 +42,7 @@ class ResourceApi:
             served = [str(one["version"]) for one in group["versions"]]
         except errors.NotFoundError:
             served = []
-        for version in VERSIONS:
+        for version in self._versions:
             if version in served:
                 return version
-        raise NoApiError(f"the cluster serves {GROUP} in none of {', '.join(VERSIONS)}: use Kubernetes 1.34 or later")
+        raise NoApiError(f"the cluster serves {GROUP} in none of {', '.join(self._versions)}: use Kubernetes 1.34 or later")

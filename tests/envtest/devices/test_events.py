@@ -40,6 +40,7 @@ def steps(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     environment = {**os.environ, "SYSTEMD_DEVICE_VERIFY_SYSFS": "0"}
     played = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment, check=False)
     assert played.returncode == 0, played.stdout + played.stderr
+    assert "lost events of the kernel" in played.stdout
     lines = [json.loads(line) for line in played.stdout.splitlines() if line.startswith('{"step"')]
     return {line["step"]: line["devices"] for line in lines}
 

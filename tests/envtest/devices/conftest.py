@@ -1,0 +1,42 @@
+"""Nodes with the driver, on the API server of all tests and on one that is as an older cluster's."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from .lab import Lab, hold_policy, lab
+
+from berth_dev.envtest import apiserver as tiers
+from berth_dev.envtest.apiserver import ApiServer
+from berth_dev.envtest.testing import Namespaces, make_namespaces
+
+OLDER = (
+    "feature-gates=DRADeviceTaints=false,DRADeviceTaintRules=false",
+    "runtime-config=resource.k8s.io/v1beta1=true",
+)
+"""Flags that take device taints away, and add v1beta1 of the API. Without v1 it is never ready."""
+
+
+@pytest.fixture(scope="session")
+def policed(apiserver: ApiServer) -> ApiServer:
+    """The API server with the chart's policy."""
+    hold_policy(apiserver)
+    return apiserver
+
+
+@pytest.fixture
+def here(policed: ApiServer, namespaces: Namespaces, tmp_path: Path) -> Iterator[Lab]:
+    with lab(policed, namespaces, tmp_path) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def older(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
+    with tiers.running(tmp_path_factory.mktemp("older"), flags=OLDER) as server:
+        yield server
+
+
+@pytest.fixture
+def older_lab(older: ApiServer, tmp_path: Path) -> Iterator[Lab]:
+    with lab(older, make_namespaces(older), tmp_path) as made:
+        yield made
