@@ -14,7 +14,7 @@ from berth_core.kube.errors import ClusterError
 from berth_core.process import logs
 from berth_core.process.health import serving as serving_health
 from berth_devices.claims.disk import Disk
-from berth_devices.claims.preparing import Preparer
+from berth_devices.preparing import Preparer
 from berth_devices.config import Config
 from berth_devices.discovery.kernel import Kernel
 from berth_devices.discovery.watching import Uevents

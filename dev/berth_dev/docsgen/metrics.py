@@ -14,11 +14,17 @@ from berth_dev.paths import REPOSITORY
 
 HEAD: Final = """# Metrics
 
-Made from the metrics' definitions by `make generate`. Each process serves its own at `/metrics`: the operator and \
-the notifier on port 8080, the API on port 9090. Times are seconds. A counter's name ends with `_total`, a histogram \
+Made from the metrics' definitions by `make generate`. Each process serves its own at `/metrics`: the operator, \
+the notifier and the driver for devices on port 8080, the API on port 9090. Times are seconds. A counter's name ends with `_total`, a histogram \
 has `_bucket`, `_sum` and `_count`.
 """
-PROCESSES: Final = {"The operator": "operator", "The API": "api", "The notifier": "notifier", "All of them": "core"}
+PROCESSES: Final = {
+    "The operator": "operator",
+    "The API": "api",
+    "The notifier": "notifier",
+    "The driver for devices": "devices",
+    "All of them": "core",
+}
 DEFINES: Final = re.compile(r"^from prometheus_client import .*(Counter|Gauge|Histogram)", re.MULTILINE)
 
 

@@ -212,6 +212,8 @@ def test_the_rights_are_those_that_each_process_documents(helm: Helm) -> None:
     assert granted(objects, "berth-operator") == documented.rights("operator")
     assert granted(objects, "berth-api") == documented.rights("api")
     assert granted(objects, "berth-notifier") == documented.rights("notifier")
+    assert granted(objects, "berth-devices") == set()
+    assert granted(helm.render("--set=devices.enabled=true"), "berth-devices") == documented.rights("devices")
 
 
 def test_the_clusters_own_roles_have_berths_rights_only_by_value(helm: Helm) -> None:
