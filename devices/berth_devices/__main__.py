@@ -14,13 +14,13 @@ from berth_core.kube.errors import ClusterError
 from berth_core.process import logs
 from berth_core.process.health import serving as serving_health
 from berth_devices.claims.disk import Disk
-from berth_devices.preparing import Preparer
 from berth_devices.config import Config
 from berth_devices.discovery.kernel import Kernel
 from berth_devices.discovery.watching import Uevents
 from berth_devices.health import Health
 from berth_devices.kubelet import sockets
 from berth_devices.kubelet.plugin import Plugin
+from berth_devices.preparing import Preparer
 from berth_devices.publishing import Publisher
 from berth_devices.resource_api import ResourceApi
 from berth_devices.stock import Stock

@@ -82,7 +82,7 @@ class Publisher:
             if self.current:
                 delay = FIRST_DELAY
                 continue
-            # What was written is compared once more. The pause grows where somebody else changes it each time.
+            # A write is compared once more. The pause grows where somebody else changes the slices each time.
             await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311 (jitter)
             delay = min(2 * delay, LONGEST_DELAY)
             self._wake.set()

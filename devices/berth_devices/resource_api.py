@@ -45,4 +45,6 @@ class ResourceApi:
         for version in self._versions:
             if version in served:
                 return version
-        raise NoApiError(f"the cluster serves {GROUP} in none of {', '.join(self._versions)}: use Kubernetes 1.34 or later")
+        raise NoApiError(
+            f"the cluster serves {GROUP} in none of {', '.join(self._versions)}: use Kubernetes 1.34 or later"
+        )

@@ -4,11 +4,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from .lab import Lab, hold_policy, lab
 
 from berth_dev.envtest import apiserver as tiers
 from berth_dev.envtest.apiserver import ApiServer
 from berth_dev.envtest.testing import Namespaces, make_namespaces
+
+from .lab import Lab, hold_policy, lab
 
 OLDER = (
     "feature-gates=DRADeviceTaints=false,DRADeviceTaintRules=false",

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import documented
-import grpc
 import httpx
 import yaml
 from forked import Process, start
+from kubelet import Kubelet
 
 from berth_dev.commands import run
 from berth_dev.components import HELM, build
@@ -31,7 +31,6 @@ from berth_dev.envtest.testing import Namespaces
 from berth_dev.paths import REPOSITORY
 from berth_dev.ports import free_port
 from berth_devices.kubelet.protos import dra_pb2 as dra
-from berth_devices.kubelet.protos import registration_pb2 as registration
 from berth_devices.kubelet.sockets import Paths
 
 SECONDS = 60.0
@@ -42,7 +41,14 @@ DRIVER = "devices.berth.dev"
 
 def rendered(template: str) -> str:
     """A template of the chart with the driver."""
-    words = ["template", "berth", REPOSITORY / "charts" / "berth", "--set=devices.enabled=true", "-s", template]
+    words: list[str | Path] = [
+        "template",
+        "berth",
+        REPOSITORY / "charts" / "berth",
+        "--set=devices.enabled=true",
+        "-s",
+        template,
+    ]
     return run([build((HELM,)).path("helm"), *words]).stdout
 
 
@@ -134,7 +140,7 @@ class Lab:
                 assert process.wait(timeout=30) == 0, self.log()
 
     def log(self) -> str:
-        """What the processes wrote."""
+        """Output of the processes."""
         return "".join((self.folder / f"log-{number}").read_text() for number in range(len(self.running)))
 
     async def until(self, holds: Callable[[], Any], what: str) -> Any:
@@ -145,15 +151,13 @@ class Lab:
             await asyncio.sleep(0.1)
         return found
 
-    async def registered(self) -> "Kubelet":
+    async def registered(self, version: str = "v1") -> Kubelet:
         """Wait for the socket, register the plugin as the kubelet does, and return its side of the service."""
         await self.until(self.paths.registration.exists, "no socket of the registration")
-        async with grpc.aio.insecure_channel(f"unix:{self.paths.registration}") as channel:
-            door = Kubelet(channel)
-            info = await door.call("/pluginregistration.Registration/GetInfo", registration.InfoRequest())
-            told = registration.RegistrationStatus(plugin_registered=True)
-            await door.call("/pluginregistration.Registration/NotifyRegistrationStatus", told)
-        return Kubelet(grpc.aio.insecure_channel(f"unix:{info.endpoint}"))
+        door = Kubelet(self.paths.registration)
+        endpoint = (await door.info()).endpoint
+        await door.tell(True)
+        return Kubelet(endpoint, version)
 
     def ready(self) -> bool:
         """Whether it says that the kubelet has the plugin, and the cluster the devices."""
@@ -209,41 +213,6 @@ class Lab:
             return []
         entries = json.loads(path.read_text())["devices"]
         return [mount["hostPath"] for one in entries for mount in one["containerEdits"]["mounts"]]
-
-
-class Kubelet:
-    """The kubelet's side of a socket."""
-
-    ANSWERS: dict[str, Any] = {
-        "GetInfo": registration.PluginInfo,
-        "NotifyRegistrationStatus": registration.RegistrationStatusResponse,
-        "NodePrepareResources": dra.NodePrepareResourcesResponse,
-        "NodeUnprepareResources": dra.NodeUnprepareResourcesResponse,
-    }
-
-    def __init__(self, channel: grpc.aio.Channel) -> None:
-        self._channel = channel
-
-    async def call(self, method: str, request: Any) -> Any:
-        """Call a method by its full name."""
-        answer = self.ANSWERS[method.rpartition("/")[2]]
-        call: Any = self._channel.unary_unary(
-            method, request_serializer=lambda one: one.SerializeToString(), response_deserializer=answer.FromString
-        )
-        return await call(request, timeout=30, wait_for_ready=True)
-
-    async def prepare(self, claim: dra.Claim, version: str = "v1") -> dra.NodePrepareResourceResponse:
-        """Prepare one claim."""
-        request = dra.NodePrepareResourcesRequest(claims=[claim])
-        method = f"/k8s.io.kubelet.pkg.apis.dra.{version}.DRAPlugin/NodePrepareResources"
-        found: dra.NodePrepareResourceResponse = (await self.call(method, request)).claims[claim.uid]
-        return found
-
-    async def unprepare(self, claim: dra.Claim, version: str = "v1") -> str:
-        """Unprepare one claim; return the error's text, empty where it worked."""
-        request = dra.NodeUnprepareResourcesRequest(claims=[claim])
-        method = f"/k8s.io.kubelet.pkg.apis.dra.{version}.DRAPlugin/NodeUnprepareResources"
-        return str((await self.call(method, request)).claims[claim.uid].error)
 
 
 @contextmanager

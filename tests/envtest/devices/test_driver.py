@@ -1,5 +1,7 @@
 """The driver's process against a real API server, with a gRPC client in the kubelet's place."""
 
+import json
+
 import pytest
 
 from berth_dev.errors import ClusterError
@@ -165,10 +167,10 @@ def test_the_drivers_account_writes_slices_of_its_own_node_only(here: Lab) -> No
     config = here.folder / "berth-devices.kubeconfig"
 
     def body(node: str) -> str:
-        pool = f'{{"name": "{node}", "generation": 1, "resourceSliceCount": 1}}'
-        spec = f'{{"driver": "{DRIVER}", "nodeName": "{node}", "pool": {pool}}}'
-        metadata = f'{{"name": "{here.node}-x"}}'
-        return f'{{"apiVersion": "resource.k8s.io/v1", "kind": "ResourceSlice", "metadata": {metadata}, "spec": {spec}}}'
+        spec = {"driver": DRIVER, "nodeName": node, "pool": {"name": node, "generation": 1, "resourceSliceCount": 1}}
+        metadata = {"name": f"{here.node}-x"}
+        slice_of = {"apiVersion": "resource.k8s.io/v1", "kind": "ResourceSlice", "metadata": metadata, "spec": spec}
+        return json.dumps(slice_of)
 
     words = (f"--kubeconfig={config}", "create", "--dry-run=server", "-f", "-")
     assert "created" in here.server.kubectl(*words, stdin=body(here.node))

@@ -17,6 +17,7 @@ import pytest
 from berth_devices.discovery.watching import Uevents
 
 HERE = Path(__file__).parent
+SUPPORT = HERE.parents[1] / "support"
 TERMINAL = Path("/sys/class/tty/tty0/uevent")
 LISTEN = """
 import asyncio, sys
@@ -34,10 +35,11 @@ asyncio.run(main())
 
 @pytest.fixture(scope="module")
 def steps(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What the driver made of each step, by the step's name."""
-    command = ["unshare", "--mount", "--net", sys.executable, HERE / "plugging.py", tmp_path_factory.mktemp("plugging")]
-    # libudev takes /sys for real only where this says so.
-    environment = {**os.environ, "SYSTEMD_DEVICE_VERIFY_SYSFS": "0"}
+    """Devices after each step, by the step's name."""
+    folder = str(tmp_path_factory.mktemp("plugging"))
+    command = ["unshare", "--mount", "--net", sys.executable, str(HERE / "plugging.py"), folder]
+    # libudev takes a played /sys for a real one only where this says so.
+    environment = {**os.environ, "SYSTEMD_DEVICE_VERIFY_SYSFS": "0", "PYTHONPATH": str(SUPPORT)}
     played = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment, check=False)
     assert played.returncode == 0, played.stdout + played.stderr
     assert "lost events of the kernel" in played.stdout
@@ -81,11 +83,16 @@ def test_an_event_of_a_device_that_is_not_there_changes_nothing(steps: dict[str,
     assert steps["nonsense"] == steps["flooded"]
 
 
+def change_terminal() -> None:
+    """Have the kernel tell of a terminal."""
+    TERMINAL.write_text("change")
+
+
 async def test_the_kernels_own_events_are_heard() -> None:
     uevents = Uevents()
     with uevents.listening():
         assert not await uevents.wait(0.2)
-        TERMINAL.write_text("change")
+        change_terminal()
         assert await uevents.wait(20)
 
 
@@ -94,5 +101,5 @@ def test_they_are_heard_in_another_network_namespace_as_in_a_pod() -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as listener:
         assert listener.stdout is not None
         assert listener.stdout.readline() == "listening\n"
-        TERMINAL.write_text("change")
+        change_terminal()
         assert listener.stdout.readline() == "True\n"

@@ -7,8 +7,8 @@ import pytest
 from berth_core import names
 from berth_core.kube.connection import connected
 from berth_devices.claims.disk import Disk
-from berth_devices.preparing import Preparer
 from berth_devices.discovery.kernel import Fixed, Kernel
+from berth_devices.preparing import Preparer
 from berth_devices.publishing import Publisher
 from berth_devices.resource_api import NoApiError, ResourceApi
 from berth_devices.stock import Stock
