@@ -82,6 +82,11 @@ test-faults: venv ## a kill and a pause at every write, 1,000 random histories w
 	@FAULTS=long FAULTS_LEASES=50 $(BIN)/pytest tests/e2e/test_two_hands.py tests/e2e/test_lost_nodes.py \
 	  tests/e2e/test_ci.py::test_many_builds_at_once_run_five_at_a_time_and_each_script_once
 
+.PHONY: test-devices
+test-devices: venv ## the driver for devices, on the two-node cluster with real kubelets (K8S=1.34.4 for the oldest)
+	@$(BIN)/python -m berth_dev prepare
+	@$(BIN)/pytest --durations=5 tests/e2e/test_devices.py
+
 .PHONY: prove-store
 prove-store: venv ## the fake store of tests/sim against a real API server, with a new seed each time (REQUESTS=100000 SEED=1)
 	@$(BIN)/python -m berth_dev prepare

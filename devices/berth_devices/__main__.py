@@ -52,7 +52,7 @@ async def _main(config: Config) -> None:
         client = await stack.enter_async_context(connected(names.DEVICES_MANAGER, config.kubeconfig))
         api = ResourceApi(client)
         publisher = Publisher(client, api, stock, config.node)
-        plugin = Plugin(Preparer(client, api, stock, config.node), config.node, str(config.paths.service))
+        plugin = Plugin(Preparer(client, api, stock, config.node), config.node, str(config.paths.endpoint))
         health = Health(stock, plugin, publisher)
         await stack.enter_async_context(serving_health(config.listen, health.alive, health.ready))
         uevents = Uevents(config.events)

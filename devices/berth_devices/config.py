@@ -18,9 +18,10 @@ CDI_FOLDER: Final = Path("/var/run/cdi")
 DEV_FOLDER: Final = Path("/dev")
 VARIABLES: Final = {
     "BERTH_NODE": "Name of the Kubernetes node.",
-    "BERTH_KUBELET_DIR": "The kubelet's folder (`--root-dir`), at the same path as the kubelet has it.",
+    "BERTH_KUBELET_DIR": "The kubelet's folder (`--root-dir`), as the kubelet has it.",
     "BERTH_CDI_DIR": "Folder of CDI files that the node's container runtime reads.",
-    "BERTH_HOST_DEV": "Folder in which the process finds the host's `/dev`.",
+    "BERTH_HOST_DIR": "In a container, the folder with those of the node: `plugin` and `registration` are the kubelet's"
+    " `plugins/devices.berth.dev` and `plugins_registry`, `cdi` has CDI files, `dev` is `/dev`.",
     "BERTH_DEVICES_ALLOW": "Devices that are offered: a JSON list of `{subsystem, vendor, product, serial}`.",
     "BERTH_DEVICES_FIXED": "Fixed devices: a JSON list of `{path, vendor, product, serial, kind, node}`.",
     "BERTH_DEVICES_EVENTS": "Netlink group of events: `kernel`, or `udev` for a process beside udev itself.",
@@ -78,15 +79,17 @@ class Config:
         """Read the variables. Raises SettingError, or ValueError for a path that is too long for a socket."""
         settings = Settings(environment)
         node = settings.required("BERTH_NODE")
-        paths = Paths(settings.path("BERTH_KUBELET_DIR", KUBELET_FOLDER))
+        host = settings.path("BERTH_HOST_DIR", None)
+        paths = Paths(settings.path("BERTH_KUBELET_DIR", KUBELET_FOLDER), host)
         paths.check()
+        cdi = settings.path("BERTH_CDI_DIR", CDI_FOLDER)
         rules: list[Any] = settings.read("BERTH_DEVICES_ALLOW", RULES, [])
         fixed: list[Any] = settings.read("BERTH_DEVICES_FIXED", FIXED, [])
         return cls(
             node=node,
             paths=paths,
-            cdi=settings.path("BERTH_CDI_DIR", CDI_FOLDER),
-            dev=settings.path("BERTH_HOST_DEV", DEV_FOLDER),
+            cdi=cdi if host is None else host / "cdi",
+            dev=DEV_FOLDER if host is None else host / "dev",
             rules=tuple(Rule(**one.model_dump()) for one in rules),
             fixed=tuple(Fixed(**one.model_dump()) for one in fixed if one.node in ("", node)),
             events=settings.read("BERTH_DEVICES_EVENTS", EVENTS, "kernel"),

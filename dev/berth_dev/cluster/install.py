@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from berth_dev.cluster import certificates, kind, loading, network, nodes
+from berth_dev.cluster import certificates, devices, kind, loading, network, nodes
 from berth_dev.cluster.certificates import Certificate
 from berth_dev.commands import run
 from berth_dev.components import HELM, build, kubernetes
@@ -99,6 +99,7 @@ def local() -> Target:
             *("--set-json", f"instances.machineCidrs={json.dumps([str(network.ROBOTS)])}"),
             *("--set-string", f"image.tag={tags['berth']}", "--set-string", f"vpn.image.tag={tags['berth-vpn']}"),
             *("--set-string", f"ci.image.tag={tags['berth-ci']}"),
+            *("--set-string", f"devices.image.tag={tags['berth-devices']}", *devices.values()),
             *_secured(certificate),
         ),
         certificate=certificate,

@@ -37,6 +37,11 @@ class NodePaths:
         return self.folder / "cni"
 
     @property
+    def cdi(self) -> Path:
+        """Folder of CDI files (Container Device Interface): the node's own, though nodes share a file system."""
+        return self.folder / "cdi"
+
+    @property
     def second(self) -> Path:
         """Folder in which runc keeps the state of containers of the second handler, by their ids."""
         return self.folder / "runc-second"
@@ -54,7 +59,7 @@ class Node:
         self.machine = machine
         self.paths = node_paths(state, machine)
         self.plane = plane
-        self.paths.folder.mkdir(parents=True, exist_ok=True)
+        self.paths.cdi.mkdir(parents=True, exist_ok=True)
 
     def manifest(self) -> dict[str, object]:
         """The Node object; it is made before the kubelet starts, so that it has its pod range from the start."""
@@ -78,6 +83,7 @@ class Node:
                 folder=folder,
                 socket=paths.socket,
                 cni=paths.cni,
+                cdi=paths.cdi,
                 runc=self.plane.tools.path("runc"),
                 second=paths.second,
             ),
@@ -231,6 +237,7 @@ state = "{{folder}}/run"
     sandbox = "{PAUSE_IMAGE}"
 [plugins."io.containerd.cri.v1.runtime"]
   restrict_oom_score_adj = true
+  cdi_spec_dirs = ["{{cdi}}"]
   netns_mounts_under_state_dir = true
   [plugins."io.containerd.cri.v1.runtime".cni]
     bin_dirs = ["{CNI_PLUGINS}"]

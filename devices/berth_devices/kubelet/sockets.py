@@ -28,11 +28,19 @@ class Paths:
     """Folders and sockets of the driver below the kubelet's folder."""
 
     kubelet: Path
+    """The folder as the kubelet has it."""
+    host: Path | None = None
+    """Folder in which a container has parts of its node: ``plugin`` and ``registration`` are the kubelet's."""
+
+    @property
+    def endpoint(self) -> Path:
+        """Socket of the DRA service, as the kubelet finds it."""
+        return self._plugin / self.service.name
 
     @property
     def state(self) -> Path:
         """The driver's own folder."""
-        return self.kubelet / "plugins" / names.DEVICE_DRIVER
+        return self.host / "plugin" if self.host is not None else self._plugin
 
     @property
     def service(self) -> Path:
@@ -42,11 +50,17 @@ class Paths:
     @property
     def registration(self) -> Path:
         """Socket of the registration; the kubelet watches its folder."""
-        return self.kubelet / "plugins_registry" / f"{names.DEVICE_DRIVER}-reg.sock"
+        folder = self.host / "registration" if self.host is not None else self.kubelet / "plugins_registry"
+        return folder / f"{names.DEVICE_DRIVER}-reg.sock"
+
+    @property
+    def _plugin(self) -> Path:
+        return self.kubelet / "plugins" / names.DEVICE_DRIVER
 
     def check(self) -> None:
         """Raise ValueError where a socket's path is too long for the kernel."""
-        for path in (self.service, self.registration):
+        outside = self.kubelet / "plugins_registry" / self.registration.name
+        for path in (self.endpoint, self.service, self.registration, outside):
             if len(str(path).encode()) > LONGEST_PATH:
                 raise ValueError(f"{path} is longer than {LONGEST_PATH} bytes: give a shorter BERTH_KUBELET_DIR")
 

@@ -82,26 +82,30 @@ class Lab:
     @property
     def paths(self) -> Paths:
         """The kubelet's folder and the sockets in it."""
-        return Paths(self.folder / "k")
+        return Paths(self.folder / "k", self.folder / "host")
 
     @property
     def cdi(self) -> Path:
         """The folder of CDI files."""
-        return self.folder / "cdi"
+        return self.folder / "host" / "cdi"
 
     def plug(self, name: str) -> Terminal:
         """Make a pseudo terminal and its link."""
         controller, device = pty.openpty()
         node = os.ttyname(device)
         os.close(device)
-        link = self.folder / "dev" / "lab" / name
+        link = self.folder / "host" / "dev" / "lab" / name
         link.symlink_to(node)
         return Terminal(link, controller, node)
 
     def make_node(self) -> None:
         """Make folders, the Node object and the account whose token is bound to it."""
-        (self.folder / "dev" / "lab").mkdir(parents=True)
-        (self.folder / "dev" / "pts").symlink_to("/dev/pts")
+        dev = self.folder / "host" / "dev"
+        (dev / "lab").mkdir(parents=True)
+        (dev / "pts").symlink_to("/dev/pts")
+        # The container has the kubelet's folders elsewhere.
+        self.paths.endpoint.parent.parent.mkdir(parents=True)
+        self.paths.endpoint.parent.symlink_to(self.paths.state)
         with asking(self.server) as ask:
             body = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": self.node}}
             ask("", "POST", "/api/v1/nodes", body, dry=False).raise_for_status()
@@ -122,8 +126,7 @@ class Lab:
             "KUBECONFIG": str(self.folder / "berth-devices.kubeconfig"),
             "BERTH_NODE": self.node,
             "BERTH_KUBELET_DIR": str(self.paths.kubelet),
-            "BERTH_CDI_DIR": str(self.cdi),
-            "BERTH_HOST_DEV": str(self.folder / "dev"),
+            "BERTH_HOST_DIR": str(self.folder / "host"),
             "BERTH_DEVICES_FIXED": json.dumps(fixed),
             "BERTH_DEVICES_RESCAN_SECONDS": "1",
             "BERTH_LISTEN": str(self.port),

@@ -36,7 +36,7 @@ async def test_the_driver_speaks_v1beta1_where_that_is_what_it_finds(older_lab: 
     older_lab.version = "v1beta1"
     arm = older_lab.plug("arm")
     fixed = (Fixed(ARM["path"], serial=ARM["serial"]),)
-    look = Kernel(fixed, older_lab.folder / "dev").snapshot
+    look = Kernel(fixed, older_lab.folder / "host" / "dev").snapshot
     stock = Stock(look, (), Disk(older_lab.paths.state, older_lab.cdi))
     await stock.look()
     config = str(older_lab.folder / "berth-devices.kubeconfig")

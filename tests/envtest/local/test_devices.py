@@ -1,0 +1,32 @@
+"""Devices of the local cluster's nodes: terminals with a robot that answers."""
+
+import os
+import select
+from pathlib import Path
+
+from berth_dev.cluster.devices import Fixed, plug
+
+TRIAL = Fixed("no-node", "trial", "T1")
+SECONDS = 10
+
+
+def answer(path: Path) -> bytes:
+    """Say something to a device, as a program does that closes it again, and return what it answers."""
+    device = os.open(path, os.O_RDWR | os.O_NOCTTY)
+    try:
+        os.write(device, b"hello\n")
+        assert select.select([device], [], [], SECONDS)[0], "no answer"
+        return os.read(device, 100)
+    finally:
+        os.close(device)
+
+
+def test_a_robot_answers_with_its_serial_number_until_it_is_unplugged() -> None:
+    plugged = plug(TRIAL)
+    try:
+        assert os.readlink(TRIAL.path) == plugged.node
+        assert [answer(TRIAL.path) for _ in range(2)] == [b"T1 hello\n"] * 2
+    finally:
+        plugged.unplug()
+    assert not TRIAL.path.is_symlink()
+    assert not Path(plugged.node).exists()
