@@ -13,6 +13,8 @@ IN_ONE_SLICE: Final = 64
 """Devices in a ResourceSlice that has taints, at most (resource.k8s.io/v1, ResourceSliceSpec)."""
 UNPLUGGED: Final = f"{names.DEVICE_DRIVER}/unplugged"
 """Key of the taint on a device that is known and not there."""
+WITHHELD: Final = f"{names.DEVICE_DRIVER}/withheld"
+"""Key of the taint on a device that is there, with a number that a container of another device may open."""
 SLICES_LABEL: Final = "berth.dev/slices-of"
 """On ResourceSlices of the driver: digest of the node's name, for a watch of the node's own."""
 LONGEST_NODE: Final = 200
@@ -97,7 +99,7 @@ def written_as(device: Device, api_version: str) -> dict[str, Any]:
     """Return a device as a ResourceSlice of a version of the API has it."""
     parts: dict[str, Any] = {"attributes": {name: {"string": value} for name, value in device.attributes.items()}}
     if not device.present:
-        parts["taints"] = [{"key": UNPLUGGED, "effect": "NoSchedule"}]
+        parts["taints"] = [{"key": WITHHELD if device.withheld else UNPLUGGED, "effect": "NoSchedule"}]
     return {"name": device.name, **({"basic": parts} if api_version.endswith("/v1beta1") else parts)}
 
 

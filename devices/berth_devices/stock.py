@@ -8,7 +8,7 @@ import structlog
 
 from berth_devices import metrics
 from berth_devices.claims.disk import Disk
-from berth_devices.claims.record import ClaimError, Record, refuse_shared
+from berth_devices.claims.record import ClaimError, Record, given_numbers, refuse_shared
 from berth_devices.discovery import inventory
 from berth_devices.discovery.facts import Facts, Rule, admitted
 from berth_devices.discovery.inventory import Device
@@ -27,6 +27,7 @@ class Stock:
         self._rules = tuple(rules)
         self._disk = disk
         self._alone = asyncio.Lock()
+        self._complaints: set[str] = set()
         self._devices = self._on_disk = disk.devices()
         self.changed = asyncio.Event()
         """Set when devices are others than at the last look."""
@@ -58,11 +59,12 @@ class Stock:
         async with self._alone:
             await self._refresh()
             refuse_shared(record, self._disk.records())
-            plugged = {device.name for device in self._devices if device.present}
-            if absent := [one.device for one in record.devices if one.device not in plugged]:
-                raise ClaimError(f"device {absent[0]} is not plugged in at this node: plug it in, and the pod starts")
-            self._disk.keep(record)
-            self._write_cdi()
+            known = self._by_name()
+            for one in record.devices:
+                _refuse_absent(one.device, known.get(one.device))
+            self._disk.keep(record.given(known))
+            self._disk.write_cdi(known, self._disk.records())
+            self._measure()
 
     async def unprepare(self, uid: str) -> None:
         """Delete what :meth:`prepare` has written. Idempotent; it needs neither the devices nor the cluster."""
@@ -72,8 +74,9 @@ class Stock:
 
     async def _refresh(self) -> None:
         facts = await asyncio.to_thread(self._look)
-        now = inventory.present(admitted(facts, self._rules))
-        claimed = {one.device for record in self._readable() for one in record.devices}
+        records = self._readable()
+        now = inventory.withheld(inventory.present(admitted(facts, self._rules)), given_numbers(records))
+        claimed = {one.device for record in records for one in record.devices}
         # The unplugged ones stand first, in the order in which they went.
         devices = [*inventory.remembered(self._devices, now, claimed), *now]
         if devices != self._devices:
@@ -82,32 +85,30 @@ class Stock:
             self.changed.set()
         self.looked_at = asyncio.get_running_loop().time()
         self._measure()
-        self._write_cdi()
+        self._disk.write_cdi(self._by_name(), records)
         if devices != self._on_disk:
             self._disk.remember(devices)
             self._on_disk = devices
 
     def _readable(self) -> list[Record]:
-        """Return the records; none where one cannot be read, so that the CDI files stay as they are."""
-        try:
-            return self._disk.records()
-        except ClaimError as error:
-            log.error("a claim's record cannot be read", error=str(error))
-            return []
+        """Return the records that can be read; an error is told of once."""
+        records, complaints = self._disk.readable()
+        for complaint in complaints - self._complaints:
+            log.error("a claim's record cannot be read", error=complaint)
+        self._complaints = complaints
+        return records
 
-    def _write_cdi(self) -> None:
-        try:
-            records = self._disk.records()
-        except ClaimError:
-            return  # told of already; files of claims that nobody knows stay
-        self._disk.write_cdi({device.name: device for device in self._devices}, records)
+    def _by_name(self) -> dict[str, Device]:
+        return {device.name: device for device in self._devices}
 
     def _tell(self, devices: list[Device]) -> None:
-        before = {device.name: device for device in self._devices}
+        before = self._by_name()
         for device in devices:
             old = before.get(device.name)
             if device.present and (old is None or not old.present or old.node != device.node):
                 log.info("plugged in", device=device.name, node=device.node, **_shown(device.attributes))
+            elif device.withheld:
+                log.warning("withheld", device=device.name, node=device.node, number_of=device.withheld)
             elif not device.present and old is not None and old.present:
                 log.info("unplugged", device=device.name, node=device.node)
 
@@ -115,6 +116,17 @@ class Stock:
         metrics.PRESENT.set(sum(device.present for device in self._devices))
         metrics.UNPLUGGED.set(sum(not device.present for device in self._devices))
         metrics.PREPARED.set(self._disk.count())
+
+
+def _refuse_absent(name: str, device: Device | None) -> None:
+    """Raise ClaimError where a device cannot be given to a container."""
+    if device is not None and device.withheld:
+        raise ClaimError(
+            f"device {name} has number {device.major}:{device.minor}, which a container with {device.withheld} may"
+            " open: plug it in again while the other is plugged in, or end that pod"
+        )
+    if device is None or not device.present:
+        raise ClaimError(f"device {name} is not plugged in at this node: plug it in, and the pod starts")
 
 
 def _shown(attributes: Mapping[str, str]) -> dict[str, Any]:

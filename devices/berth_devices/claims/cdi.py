@@ -55,7 +55,7 @@ def edits(device: Device, paths: Iterable[str]) -> dict[str, Any]:
     The slave end of a pseudo terminal works in its own file system only, so it is mounted. Every container may open
     those by default.
     """
-    if device.is_pty:
+    if device.number.is_pty:
         targets = [path for path in paths if path and not path.startswith(PTS_FOLDER)]
         options = ["bind", "rw", "nosuid", "noexec"]
         return {"mounts": [{"hostPath": device.node, "containerPath": path, "options": options} for path in targets]}

@@ -45,6 +45,17 @@ class Disk:
         """
         return [_record(path) for path in sorted(self._claims.glob("*.json"))]
 
+    def readable(self) -> tuple[list[Record], set[str]]:
+        """Return the prepared claims whose files can be read, and a sentence for each other one."""
+        records: list[Record] = []
+        complaints: set[str] = set()
+        for path in sorted(self._claims.glob("*.json")):
+            try:
+                records.append(_record(path))
+            except ClaimError as error:
+                complaints.add(str(error))
+        return records, complaints
+
     def record(self, uid: str) -> Record | None:
         """Return a prepared claim, None where it is not. Raises ClaimError where its file cannot be read."""
         path = self._claim(uid)
@@ -66,7 +77,9 @@ class Disk:
     def write_cdi(self, devices: Mapping[str, Device], records: list[Record]) -> None:
         """Bring the CDI files to what the claims and the devices of now say; other drivers' files stay.
 
-        A file that is wrong goes before the right one is written: another device may have the node that it names.
+        A file of a claim that is not among the records goes: nobody knows which device its containers should have. A
+        file that is wrong goes before the right one is written: another device may have the node that it names. A
+        record has a device's number before any container gets it.
         """
         specifications = {cdi.file_name(record.uid): cdi.specification(record, devices) for record in records}
         wanted = {name: content for name, content in specifications.items() if content is not None}
@@ -75,6 +88,9 @@ class Disk:
                 del wanted[path.name]
             else:
                 path.unlink(missing_ok=True)
+        for record in records:
+            if (given := record.given(devices)) != record:
+                self.keep(given)
         for name, content in wanted.items():
             _write(self._cdi / name, content)
 

@@ -1,10 +1,12 @@
 """A prepared claim, and how it comes from a ResourceClaim's allocation. Pure."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
 from berth_core import names
+from berth_devices.discovery.facts import Number
+from berth_devices.discovery.inventory import Device
 
 
 class ClaimError(Exception):
@@ -18,6 +20,8 @@ class Allocated:
     request: str
     """Name of the request, with its subrequest's where there is one: ``arm/usb``."""
     device: str
+    numbers: tuple[Number, ...] = ()
+    """Numbers under which containers of the claim got the device: they may open these until they end."""
 
 
 @dataclass(frozen=True)
@@ -33,11 +37,36 @@ class Record:
         """Return the form in which it is kept."""
         return asdict(self)
 
+    def given(self, devices: Mapping[str, Device]) -> Self:
+        """Return the record with the numbers of now of its devices.
+
+        Not those of pseudo terminals: a container has the terminal itself, and no other by its number.
+        """
+        return replace(self, devices=tuple(_with_number(one, devices.get(one.device)) for one in self.devices))
+
     @classmethod
     def from_json(cls, saved: Mapping[str, Any]) -> Self:
         """Read that form. Raises KeyError, TypeError or ValueError for another one."""
-        devices = tuple(Allocated(str(one["request"]), str(one["device"])) for one in saved["devices"])
+        devices = tuple(
+            Allocated(
+                str(one["request"]),
+                str(one["device"]),
+                tuple(Number(int(number["major"]), int(number["minor"])) for number in one["numbers"]),
+            )
+            for one in saved["devices"]
+        )
         return cls(str(saved["uid"]), str(saved["namespace"]), str(saved["name"]), devices)
+
+
+def _with_number(one: Allocated, device: Device | None) -> Allocated:
+    if device is None or not device.present or device.number.is_pty or device.number in one.numbers:
+        return one
+    return replace(one, numbers=(*one.numbers, device.number))
+
+
+def given_numbers(records: Iterable[Record]) -> dict[Number, str]:
+    """Return the numbers that claims were given, each with the name of the device that had it."""
+    return {number: one.device for record in records for one in record.devices for number in one.numbers}
 
 
 def allocated(claim: Mapping[str, Any], *, uid: str, pool: str) -> Record:

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final, Self
 
-from berth_devices.discovery.facts import PTS_MAJORS, Facts
+from berth_devices.discovery.facts import Facts, Number
 from berth_devices.discovery.naming import kind_of, names
 
 ATTRIBUTES: Final = ("vendor", "product", "serial", "path", "subsystem", "kind")
@@ -30,15 +30,18 @@ class Device:
     major: int
     minor: int
     present: bool = True
+    """Whether it may be given to a container."""
+    withheld: str = ""
+    """Name of the device that had its number before, where a running container may still open that number."""
 
     @property
-    def is_pty(self) -> bool:
-        """Whether it is the slave end of a pseudo terminal."""
-        return self.major in PTS_MAJORS
+    def number(self) -> Number:
+        """Its number."""
+        return Number(self.major, self.minor)
 
     def as_json(self) -> dict[str, Any]:
         """Return the form in which it is remembered."""
-        return asdict(self) | {"attributes": dict(self.attributes)}
+        return {name: value for name, value in asdict(self).items() if name not in ("present", "withheld")}
 
     @classmethod
     def from_json(cls, saved: Mapping[str, Any]) -> Self:
@@ -54,13 +57,27 @@ def present(devices: Iterable[Facts]) -> list[Device]:
     return sorted((_device(facts, name) for facts, name in named.items()), key=lambda device: device.name)
 
 
+def withheld(devices: Iterable[Device], given: Mapping[Number, str]) -> list[Device]:
+    """Return the devices, those as not present whose number was given to a claim of another device.
+
+    The claim's containers may open that number until they end, whichever device has it: the kernel gives the numbers
+    of unplugged devices away again. ``given`` has names of devices by the numbers that prepared claims got for them.
+    """
+    return [
+        replace(device, present=False, withheld=other)
+        if (other := given.get(device.number, device.name)) != device.name
+        else device
+        for device in devices
+    ]
+
+
 def remembered(before: Iterable[Device], now: Collection[Device], claimed: Collection[str]) -> list[Device]:
     """Return the unplugged devices to remember: those of prepared claims, and the latest of the others.
 
     ``before`` has all devices of the last look, the ones that were unplugged first in front. ``claimed`` has names.
     """
     plugged = {device.name for device in now}
-    gone = [replace(device, present=False) for device in before if device.name not in plugged]
+    gone = [replace(device, present=False, withheld="") for device in before if device.name not in plugged]
     others = [device.name for device in gone if device.name not in claimed]
     forgotten = set(others[: max(0, len(others) - MOST_REMEMBERED)])
     return [device for device in gone if device.name not in forgotten]

@@ -88,6 +88,8 @@ def test_an_unplugged_device_has_a_taint_that_evicts_nobody(version: str) -> Non
     assert parts["taints"] == [{"key": "devices.berth.dev/unplugged", "effect": "NoSchedule"}]
     assert set(parts["attributes"]) == set(ATTRIBUTES)
     assert has_taints(written)
+    withheld = written_as(replace(device, withheld="other"), version)
+    assert withheld.get("basic", withheld)["taints"][0]["key"] == "devices.berth.dev/withheld"
     assert not has_taints(written_as(replace(device, present=True), version))
 
 

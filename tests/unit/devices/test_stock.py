@@ -1,5 +1,6 @@
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from .machines import ARM, CAMERA, replugged
 
 RULES = (Rule("tty"), Rule("video4linux"))
 NAME = present([ARM])[0].name
+STRANGER = replace(ARM, serial="B8", port="0000:00:14.0-usb2-9")
 
 
 class Node:
@@ -95,12 +97,44 @@ async def test_a_device_that_returns_at_another_node_is_in_the_same_file_under_t
 async def test_a_device_that_took_the_node_of_an_unplugged_one_is_not_given_in_its_place(node: Node) -> None:
     stock = node.stock()
     await stock.prepare(claimed("u1"))
-    stranger = Facts(**{**vars(ARM), "serial": "B8"})
-    node.plugged = [stranger]
+    node.plugged = [STRANGER]
     await stock.look()
     assert node.files() == {}
     with pytest.raises(ClaimError, match="not plugged in"):
         await stock.prepare(claimed("u1"))
+
+
+async def test_nobody_gets_a_device_by_a_number_that_a_container_of_another_one_may_open(node: Node) -> None:
+    stock = node.stock()
+    await stock.prepare(claimed("u1"))
+    node.plugged = [STRANGER]
+    stranger = present([STRANGER])[0].name
+    for now in (stock, node.stock()):
+        with pytest.raises(ClaimError, match=f"188:0, which a container with {NAME} may open"):
+            await now.prepare(claimed("u2", stranger))
+        (shown,) = [device for device in now.devices if device.name == stranger]
+        assert (shown.present, shown.withheld) == (False, NAME)
+    # It gets another number once the first is back, and once the first claim has ended any number will do.
+    node.plugged = [ARM, replugged(STRANGER, 1)]
+    await stock.prepare(claimed("u2", stranger))
+    await stock.unprepare("u2")
+    node.plugged = [STRANGER]
+    await stock.unprepare("u1")
+    await stock.prepare(claimed("u2", stranger))
+
+
+async def test_a_claim_keeps_every_number_that_its_containers_were_given(node: Node) -> None:
+    stock = node.stock()
+    await stock.prepare(claimed("u1"))
+    node.plugged = [replugged(ARM, 1)]
+    await stock.look()
+    for number in (0, 1):
+        node.plugged = [replugged(STRANGER, number)]
+        stock = node.stock()
+        await stock.look()
+        assert not any(device.present for device in stock.devices)
+    node.plugged = [ARM]  # its own number is no obstacle to itself
+    await stock.prepare(claimed("u1"))
 
 
 async def test_a_restart_brings_back_files_that_were_lost_and_devices_that_are_unplugged(node: Node) -> None:
@@ -125,17 +159,17 @@ async def test_files_of_others_stay_and_own_ones_without_a_claim_go(node: Node) 
     await stock.prepare(claimed("u1"))
 
 
-async def test_a_record_that_cannot_be_read_lets_no_device_out_and_changes_no_file(node: Node) -> None:
+async def test_a_record_that_cannot_be_read_lets_no_device_out(node: Node) -> None:
     stock = node.stock()
     await stock.prepare(claimed("u1"))
-    before = node.files()
     (node.state / "claims" / "u1.json").write_text("{")
     node.plugged = [ARM, CAMERA]
     await stock.look()
     camera = present([CAMERA])[0].name
     with pytest.raises(ClaimError, match="delete the file once no pod"):
         await stock.prepare(claimed("u2", camera))
-    assert node.files() == before
+    # Nobody knows which device the first claim has, so a container of it that starts gets none.
+    assert node.files() == {}
     await stock.unprepare("u1")
     await stock.prepare(claimed("u2", camera))
 
