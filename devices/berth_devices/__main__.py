@@ -57,7 +57,6 @@ async def _main(config: Config) -> None:
         await stack.enter_async_context(serving_health(config.listen, health.alive, health.ready))
         uevents = Uevents(config.events)
         stack.enter_context(uevents.listening())
-        await stock.look()
         await stack.enter_async_context(sockets.serving(plugin, config.paths))
         await _until_told(
             stop,
@@ -67,10 +66,9 @@ async def _main(config: Config) -> None:
 
 
 async def _look_on(stock: Stock, uevents: Uevents, publisher: Publisher, rescan: float) -> None:
-    """Look again at each event, once more soon after it, and now and then without one."""
+    """Look at each event, once more soon after it, and now and then without one."""
     pause = rescan
     while True:
-        pause = SETTLE_SECONDS if await uevents.wait(pause) else rescan
         try:
             await stock.look()
         except OSError as error:  # such as a full disk: claims can still be unprepared
@@ -78,6 +76,7 @@ async def _look_on(stock: Stock, uevents: Uevents, publisher: Publisher, rescan:
         if stock.changed.is_set():
             stock.changed.clear()
             publisher.wake()
+        pause = SETTLE_SECONDS if await uevents.wait(pause) else rescan
 
 
 async def _until_told(stop: asyncio.Event, *tasks: asyncio.Task[None]) -> None:

@@ -52,6 +52,7 @@ class Publisher:
 
     async def run(self) -> None:
         """Compare and write until cancelled."""
+        await self._stock.seen.wait()  # before, all devices would pass for unplugged
         kind = await self._kind()
         slices_here = Reflector(self._client, kind, [EVERYWHERE], self._cache, labels=slices.labels(self._node))
         async with asyncio.TaskGroup() as tasks:

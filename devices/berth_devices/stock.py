@@ -1,4 +1,8 @@
-"""The devices of now in memory, and the claims on them on disk: one place that both are changed in, one at a time."""
+"""The devices of now in memory, and the claims on them on disk: one place that both are changed in, one at a time.
+
+One lock orders looks, so that an older one never comes after a newer one. The other one holds while devices and files
+are changed.
+"""
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
@@ -26,11 +30,14 @@ class Stock:
         self._look = look
         self._rules = tuple(rules)
         self._disk = disk
+        self._looking = asyncio.Lock()
         self._alone = asyncio.Lock()
         self._complaints: set[str] = set()
         self._devices = self._on_disk = disk.devices()
         self.changed = asyncio.Event()
         """Set when devices are others than at the last look."""
+        self.seen = asyncio.Event()
+        """Set once there was a look."""
         self.looked_at: float | None = None
         """Time of the event loop at which the last look ended."""
 
@@ -40,9 +47,14 @@ class Stock:
         return sorted(self._devices, key=lambda device: device.name)
 
     async def look(self) -> None:
-        """Look at the node, and bring the CDI files of prepared claims to where their devices are now."""
-        async with self._alone:
-            await self._refresh()
+        """Look at the node, and bring the CDI files of prepared claims to where their devices are now.
+
+        Claims can be unprepared meanwhile: a read of a broken device may take for ever.
+        """
+        async with self._looking:
+            facts = await asyncio.to_thread(self._look)
+            async with self._alone:
+                self._take_in(facts)
 
     async def prepared(self, uid: str) -> Record | None:
         """Return a prepared claim, None where it is not. Raises ClaimError where its record cannot be read."""
@@ -56,8 +68,8 @@ class Stock:
             ClaimError: a device of the claim is unplugged, or prepared for another claim.
 
         """
+        await self.look()
         async with self._alone:
-            await self._refresh()
             refuse_shared(record, self._disk.records())
             known = self._by_name()
             for one in record.devices:
@@ -72,8 +84,7 @@ class Stock:
             self._disk.forget(uid)
             self._measure()
 
-    async def _refresh(self) -> None:
-        facts = await asyncio.to_thread(self._look)
+    def _take_in(self, facts: list[Facts]) -> None:
         records = self._readable()
         now = inventory.withheld(inventory.present(admitted(facts, self._rules)), given_numbers(records))
         claimed = {one.device for record in records for one in record.devices}
@@ -84,6 +95,7 @@ class Stock:
             self._devices = devices
             self.changed.set()
         self.looked_at = asyncio.get_running_loop().time()
+        self.seen.set()
         self._measure()
         self._disk.write_cdi(self._by_name(), records)
         if devices != self._on_disk:

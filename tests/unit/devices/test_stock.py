@@ -1,5 +1,7 @@
+import asyncio
 import json
 import os
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -81,6 +83,26 @@ async def test_unpreparing_needs_no_look_at_the_devices(node: Node) -> None:
 
     await Stock(broken, RULES, Disk(node.state, node.cdi)).unprepare("u1")
     assert node.files() == {}
+
+
+async def test_a_claim_ends_while_a_look_at_a_broken_device_takes_for_ever(node: Node) -> None:
+    await node.stock().prepare(claimed("u1"))
+    freed = threading.Event()
+
+    def broken() -> list[Facts]:
+        freed.wait(30)
+        return []
+
+    stock = Stock(broken, RULES, Disk(node.state, node.cdi))
+    looking = asyncio.create_task(stock.look())
+    try:
+        async with asyncio.timeout(10):
+            await stock.unprepare("u1")
+        assert not looking.done()
+        assert node.files() == {}
+    finally:
+        freed.set()
+        await looking
 
 
 async def test_a_device_that_returns_at_another_node_is_in_the_same_file_under_the_same_id(node: Node) -> None:
