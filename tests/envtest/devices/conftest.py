@@ -1,5 +1,6 @@
 """Nodes with the driver, on the API server of all tests and on one that is as an older cluster's."""
 
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,8 +27,15 @@ def policed(apiserver: ApiServer) -> ApiServer:
 
 
 @pytest.fixture
-def here(policed: ApiServer, namespaces: Namespaces, tmp_path: Path) -> Iterator[Lab]:
-    with lab(policed, namespaces, tmp_path) as made:
+def folder() -> Iterator[Path]:
+    """A folder with a short path, for sockets."""
+    with tempfile.TemporaryDirectory(prefix="k-") as path:
+        yield Path(path)
+
+
+@pytest.fixture
+def here(policed: ApiServer, namespaces: Namespaces, folder: Path) -> Iterator[Lab]:
+    with lab(policed, namespaces, folder) as made:
         yield made
 
 
@@ -38,6 +46,6 @@ def older(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
 
 
 @pytest.fixture
-def older_lab(older: ApiServer, tmp_path: Path) -> Iterator[Lab]:
-    with lab(older, make_namespaces(older), tmp_path) as made:
+def older_lab(older: ApiServer, folder: Path) -> Iterator[Lab]:
+    with lab(older, make_namespaces(older), folder) as made:
         yield made

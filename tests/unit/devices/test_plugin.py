@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+import tempfile
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -50,10 +51,12 @@ def of_lab(name: str, uid: str) -> dra.Claim:
 
 
 @pytest.fixture
-def paths(tmp_path: Path) -> Paths:
-    found = Paths(tmp_path / "k")
-    found.check()
-    return found
+def paths() -> Iterator[Paths]:
+    # A socket's path has a bound, and those of pytest's folders are long.
+    with tempfile.TemporaryDirectory(prefix="k-") as folder:
+        found = Paths(Path(folder))
+        found.check()
+        yield found
 
 
 @pytest.fixture
