@@ -6,7 +6,7 @@ from pathlib import Path
 from berth_dev.checks.tree import tree
 from berth_dev.paths import REPOSITORY
 
-FOLDERS = ("agent", "api", "charts", "ci", "cli", "core", "crds", "images", "notifier", "operator")
+FOLDERS = ("agent", "api", "charts", "ci", "cli", "core", "crds", "devices", "images", "notifier", "operator")
 
 
 def product(repository: Path = REPOSITORY) -> str:

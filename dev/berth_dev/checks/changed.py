@@ -17,6 +17,7 @@ PACKAGES: Final = {
     "berth_core": "core",
     "berth_cli": "cli",
     "berth_notifier": "notifier",
+    "berth_devices": "devices",
     "berth_ci": "ci",
 }
 TIERS: Final = ("tests/unit", "tests/envtest")

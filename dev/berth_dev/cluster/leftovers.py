@@ -10,7 +10,7 @@ import shutil
 import signal
 from pathlib import Path
 
-from berth_dev.cluster import network
+from berth_dev.cluster import devices, network
 from berth_dev.commands import run
 from berth_dev.processes import Identity, end, every_pid
 
@@ -32,6 +32,7 @@ def clear(state: Path, *, keep_logs: bool = False) -> None:
         run(["umount", "-l", mount], check=False)
     if network.owner() in ("", str(state)):
         _remove_cgroups()
+        shutil.rmtree(devices.FOLDER, ignore_errors=True)
     network.remove(state)
     _remove_log_links(state)
     if not state.exists():

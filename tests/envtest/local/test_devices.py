@@ -28,5 +28,6 @@ def test_a_robot_answers_with_its_serial_number_until_it_is_unplugged() -> None:
         assert [answer(TRIAL.path) for _ in range(2)] == [b"T1 hello\n"] * 2
     finally:
         plugged.unplug()
+        TRIAL.path.parent.rmdir()
     assert not TRIAL.path.is_symlink()
     assert not Path(plugged.node).exists()
