@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from berth_core.firewall import Endpoints, Machines, Network, lies_in, special
-from berth_core.resources.workspacedeployment import MachineNetwork
+from berth_core.resources.machines.network import MachineNetwork
 from berth_core.resources.workspacetype import Template
 
 OUTSIDE: Final = "OutsideMachineNetworks"

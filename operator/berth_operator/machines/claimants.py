@@ -17,7 +17,7 @@ from berth_core.machines.placement import Fault
 from berth_core.machines.sharing import Claimant, blocks, held_by, in_use
 from berth_core.reading import at
 from berth_core.resources import Instance, WorkspaceDeployment
-from berth_core.resources.workspacedeployment import MachineNetwork, MachinePort
+from berth_core.resources.machines.network import MachineNetwork, MachinePort
 from berth_operator.engine.cache import public_id
 from berth_operator.engine.world import TermState, World
 from berth_operator.kinds import DEPLOYMENTS, INSTANCES

@@ -28,7 +28,7 @@ from berth_core.resources import (
     WorkspaceDeployment,
     WorkspaceType,
 )
-from berth_core.resources.workspacedeployment import machine_rules
+from berth_core.resources.machines.network import machine_rules
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 DEFINITIONS = [crdgen.definition(one) for one in KINDS]
