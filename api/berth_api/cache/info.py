@@ -11,7 +11,7 @@ def deployment_info(
 ) -> dict[str, Any]:
     """Shape a deployment's entry in lists with ``info``."""
     spec, status = deployment.resource.spec, deployment.resource.status
-    return _reasons(deployment) | {
+    return _reasons(deployment) | _machine(deployment) | {
         "type": deployment.type,
         "type_version": spec.type_version,
         "supported_addons": kind.spec.supported_addons if kind is not None else [],
@@ -22,6 +22,12 @@ def deployment_info(
         "queuelen": queue_length,
         "online": deployment.is_online,
     }
+
+
+def _machine(deployment: Deployment) -> dict[str, Any]:
+    """Say how a machine is reached, where it has endpoints: its ports. Its addresses are for its owners."""
+    network = deployment.resource.network
+    return {"machine": {"network": {"ports": [port.text() for port in network.ports]}}} if network is not None else {}
 
 
 def _reasons(deployment: Deployment) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from berth_core.firewall import Endpoints, Network, PortRange, lies_in
 from berth_core.machines.placement import Fault
 from berth_core.resources import MachineGrant, MachineGrantSpec, WorkspaceDeployment
 from berth_core.resources.machines.network import MachineNetwork
+from berth_core.resources.workspacedeployment import Health
 
 NOT_GRANTED: Final = "NotGranted"
 SHOWN: Final = 4
@@ -57,6 +58,22 @@ def fault(grant: MachineGrant | None, wd: WorkspaceDeployment, older: int) -> Fa
         return None
     step = "an administrator changes the grant, or answers for the machine by taking out spec.grant"
     return Fault(NOT_GRANTED, f"{why}: its owner changes or retires the machine, or {step}")
+
+
+def stray_probe(health: Health | None, network: MachineNetwork) -> str | None:
+    """Return why a probe asks something else than the machine itself, in a sentence; None where it does not.
+
+    Whoever writes a probe learns whether a port is open.
+    """
+    if health is None:
+        return None
+    if health.host is not None:
+        return f"the probe asks {health.host}: leave the host out, and it asks the machine's first address"
+    port = health.tcp if health.http is None else health.http.port
+    ranges = network.reached().ports
+    if port is None or not ranges or any(one.protocol == "TCP" and one.first <= port <= one.last for one in ranges):
+        return None
+    return f"the probe asks port {port}, which is none of the machine's TCP ports"
 
 
 def _outside(spec: MachineGrantSpec, network: MachineNetwork) -> str | None:

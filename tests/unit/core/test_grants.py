@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from berth_core.firewall import Network
-from berth_core.machines.grants import NOT_GRANTED, Wanted, fault, lack
+from berth_core.machines.grants import NOT_GRANTED, Wanted, fault, lack, stray_probe
 from berth_core.resources import MachineGrant, WorkspaceDeployment
 from berth_core.resources.machines.network import MachineNetwork
+from berth_core.resources.workspacedeployment import Health
 
 Point = tuple[int, int, str, int]
 """IP version, address, protocol, port. Protocol ICMP stands for all without ports."""
@@ -112,6 +113,28 @@ def test_the_grant_is_no_matter_of_retired_machines_and_of_those_of_administrato
 
 def test_one_of_several_owners_is_enough() -> None:
     assert fault(grant(ARM), deployment(owners=["bob", "alice"]), 1) is None
+
+
+@pytest.mark.parametrize(
+    ("health", "word"),
+    [
+        ({"tcp": 30002}, None),
+        ({"http": {"port": 30002}}, None),
+        ({"tcp": 22}, "port 22"),
+        ({"http": {"port": 80}}, "port 80"),
+        ({"tcp": 7400}, "port 7400"),
+        ({"tcp": 30002, "host": "192.0.2.41"}, "192.0.2.41"),
+    ],
+)
+def test_a_probe_asks_the_machine_itself(health: dict[str, Any], word: str | None) -> None:
+    named = machine("192.0.2.40/32", ports=(("TCP", 30000, 30010), ("UDP", 7400, 7400)))
+    said = stray_probe(Health.model_validate(health), named)
+    assert said is None if word is None else word in str(said)
+
+
+def test_a_probe_asks_any_port_of_a_machine_without_ports() -> None:
+    assert stray_probe(Health(tcp=22), machine("192.0.2.40/32")) is None
+    assert stray_probe(None, machine("192.0.2.40/32")) is None
 
 
 # A small world: 8 addresses of each IP version, and 6 ports of both protocols.

@@ -20,6 +20,15 @@ class MachinePort(Model):
         """Return the ports as a range."""
         return firewall.PortRange(self.protocol, self.port, self.end_port or self.port)
 
+    def text(self) -> str:
+        """Write the ports as the HTTP API has them.
+
+        >>> MachinePort(protocol="UDP", port=7400, end_port=7500).text()
+        '7400-7500/UDP'
+        """
+        last = f"-{self.end_port}" if self.end_port is not None else ""
+        return f"{self.port}{last}/{self.protocol}"
+
 
 class MachineNetwork(Model):
     """Endpoints of a machine in the network."""
