@@ -11,17 +11,21 @@ def deployment_info(
 ) -> dict[str, Any]:
     """Shape a deployment's entry in lists with ``info``."""
     spec, status = deployment.resource.spec, deployment.resource.status
-    return _reasons(deployment) | _machine(deployment) | {
-        "type": deployment.type,
-        "type_version": spec.type_version,
-        "supported_addons": kind.spec.supported_addons if kind is not None else [],
-        "desc": description,
-        "region": spec.region,
-        "icounter": status.instances,
-        "created": deployment.resource.metadata.creation_timestamp,
-        "queuelen": queue_length,
-        "online": deployment.is_online,
-    }
+    return (
+        _reasons(deployment)
+        | _machine(deployment)
+        | {
+            "type": deployment.type,
+            "type_version": spec.type_version,
+            "supported_addons": kind.spec.supported_addons if kind is not None else [],
+            "desc": description,
+            "region": spec.region,
+            "icounter": status.instances,
+            "created": deployment.resource.metadata.creation_timestamp,
+            "queuelen": queue_length,
+            "online": deployment.is_online,
+        }
+    )
 
 
 def _machine(deployment: Deployment) -> dict[str, Any]:

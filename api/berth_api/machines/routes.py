@@ -31,7 +31,7 @@ AWAY: Final = "The cluster is out of reach, or others are changing the same thin
 async def register(
     state: SharedState, user: User, options: Annotated[RegistrationRequest, bound(RegistrationRequest)]
 ) -> Registered:
-    """Register a machine of the caller's, within a MachineGrant of an administrator's. It is lent once it is checked."""
+    """Register a machine of the caller's within a MachineGrant. It is lent once the operator has looked at it."""
     made = await service.register(state, user, options)
     return Registered(id=made.id, grant=made.grant)
 
@@ -60,6 +60,6 @@ async def change(
     response_class=Empty,
 )
 async def retire(state: SharedState, user: User, deployment_id: DeploymentId) -> Empty:
-    """Take a machine of the caller's away for good. Its holder keeps it until the lease ends. Repeating changes nothing."""
+    """Take a machine of the caller's away for good; its holder keeps it until the lease ends."""
     await service.retire(state, user, deployment_id)
     return Empty()

@@ -15,6 +15,10 @@ from berth_core.resources.machines import network as endpoints
 SMALLEST: Final = {4: 24, 6: 64}
 """Prefix length of the largest network of one machine."""
 _PORTS: Final = re.compile(r"(?P<first>[1-9][0-9]{0,4})(-(?P<last>[1-9][0-9]{0,4}))?(/(?P<protocol>TCP|UDP))?")
+ADDRESSES: Final = (
+    "must be 1 to 16 addresses or networks, such as 192.0.2.40 or 2001:db8::/64; the largest is a /24, of IPv6 a /64"
+)
+PORTS: Final = "must be at most 32 ports or ranges, such as 30002, 7400-7500/UDP or 22/TCP"
 _STRICT: Final = ConfigDict(strict=True, frozen=True)
 
 
@@ -24,16 +28,14 @@ def _address(text: object) -> str:
             network = parse_network(text)
             if network.prefixlen >= SMALLEST[network.version]:
                 return str(network)
-    raise ValueError(
-        "must be an address or a network in CIDR notation, such as 192.0.2.40, a /24 (IPv6: a /64) at the largest"
-    )
+    raise ValueError(ADDRESSES)
 
 
 def _ports(text: object) -> str:
     match = _PORTS.fullmatch(text) if isinstance(text, str) else None
     if match is not None and int(match["first"]) <= int(match["last"] or match["first"]) <= 65535:
         return match[0]
-    raise ValueError("must be ports such as 30002, 7400-7500/UDP or 22/TCP")
+    raise ValueError(PORTS)
 
 
 def _time(text: str) -> str:
@@ -61,10 +63,10 @@ class NetworkRequest(BaseModel):
 
     model_config = _STRICT
 
-    addresses: Annotated[
-        list[Address], Field(min_length=1, max_length=16), said("must have 1 to 16 addresses")
-    ] = Field(description="Addresses or networks, IPv4 or IPv6.")
-    ports: Annotated[list[Ports], Field(max_length=32), said("must have at most 32 entries")] = Field(
+    addresses: Annotated[list[Address], Field(min_length=1, max_length=16), said(ADDRESSES)] = Field(
+        description="Addresses or networks, IPv4 or IPv6."
+    )
+    ports: Annotated[list[Ports], Field(max_length=32), said(PORTS)] = Field(
         default_factory=list, description="Ports, such as `7400-7500/UDP`; TCP without a protocol. Empty: all ports."
     )
 
@@ -89,9 +91,9 @@ class HttpHealthRequest(BaseModel):
     model_config = _STRICT
 
     port: Port
-    path: Annotated[
-        str, Field(pattern="^/[!-~]*$", max_length=1024), said("must begin with / and have no blanks")
-    ] = Field("/", description="Path, perhaps with a query.")
+    path: Annotated[str, Field(pattern="^/[!-~]*$", max_length=1024), said("must begin with / and have no blanks")] = (
+        Field("/", description="Path, perhaps with a query.")
+    )
     tls: bool = Field(False, description="Ask by TLS; the certificate is not verified.")
 
 

@@ -184,7 +184,9 @@ def named_points(network: MachineNetwork) -> set[Point]:
 
 
 @given(st.lists(entries, min_size=1, max_size=4), machines)
-def test_a_machine_within_a_grant_has_no_point_outside_of_it(granted: list[dict[str, Any]], named: MachineNetwork) -> None:
+def test_a_machine_within_a_grant_has_no_point_outside_of_it(
+    granted: list[dict[str, Any]], named: MachineNetwork
+) -> None:
     union = set().union(*map(granted_points, granted))
     if lack(grant(*granted), wanted(named)) is None:
         assert named_points(named) <= union

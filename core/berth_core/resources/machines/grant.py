@@ -91,9 +91,7 @@ class MachineGrant(Resource):
             json_path='.status.conditions[?(@.type=="Ready")].status',
             description="Whether all that it grants can be used",
         ),
-        Column(
-            name="Networks", json_path=".spec.networks[*].cidr", priority=1, description="Networks of the machines"
-        ),
+        Column(name="Networks", json_path=".spec.networks[*].cidr", priority=1, description="Networks of the machines"),
         Column(
             name="Why",
             json_path='.status.conditions[?(@.type=="Ready")].message',
