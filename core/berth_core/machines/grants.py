@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from berth_core.firewall import Endpoints, Network, PortRange, lies_in
-from berth_core.machines.placement import Fault
+from berth_core.machines.placement import NOT_GRANTED, Fault
 from berth_core.resources import MachineGrant, MachineGrantSpec, WorkspaceDeployment
 from berth_core.resources.machines.network import MachineNetwork
 from berth_core.resources.workspacedeployment import Health
 
-NOT_GRANTED: Final = "NotGranted"
 SHOWN: Final = 4
 
 

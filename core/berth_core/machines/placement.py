@@ -11,7 +11,8 @@ from berth_core.resources.workspacetype import Template
 OUTSIDE: Final = "OutsideMachineNetworks"
 OUT_OF_REACH: Final = "OutOfReach"
 IN_USE: Final = "EndpointInUse"
-FAULTS: Final = frozenset({OUTSIDE, OUT_OF_REACH, IN_USE})
+NOT_GRANTED: Final = "NotGranted"
+FAULTS: Final = frozenset({OUTSIDE, OUT_OF_REACH, IN_USE, NOT_GRANTED})
 """Reasons of the condition Online that speak of ``spec.machine.network``."""
 
 
@@ -61,6 +62,19 @@ class Grounds:
         """Return the machines' networks as a pod sees them whose lease opens ``network``; None for no lease."""
         inside = tuple(one for one in self.resolvers if any(lies_in(one, other) for other in self.machines))
         return Machines(self.machines, self.opened(network), inside)
+
+    def useless(self, network: Network) -> Fault | None:
+        """Return why no machine in a network that is granted could be lent; None where some may be, or all."""
+        if special.may_carry(network):
+            return Fault(OUT_OF_REACH, f"{network} is a form of IPv4 addresses: grant the IPv4 network")
+        if not any(lies_in(network, other) for other in self.machines):
+            message = f"{network} does not lie in the value instances.machineCidrs: add it there, or grant a part of it"
+            return Fault(OUTSIDE, message)
+        for other in (*special.networks(special.NEVER), *self.closed, *self.resolvers):
+            if lies_in(network, other):
+                message = f"{network} lies in {other}, which nobody reaches or all use: grant another network"
+                return Fault(OUT_OF_REACH, message)
+        return None
 
     def _faults(self, endpoints: Endpoints) -> Iterator[Fault]:
         for network in endpoints.networks:

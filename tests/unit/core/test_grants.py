@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from berth_core.firewall import Network
-from berth_core.machines.grants import NOT_GRANTED, Wanted, fault, lack, stray_probe
+from berth_core.machines.grants import Wanted, fault, lack, stray_probe
+from berth_core.machines.placement import NOT_GRANTED
 from berth_core.resources import MachineGrant, WorkspaceDeployment
 from berth_core.resources.machines.network import MachineNetwork
 from berth_core.resources.workspacedeployment import Health

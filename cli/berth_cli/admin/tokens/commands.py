@@ -167,8 +167,8 @@ def revoke(
         bool,
         typer.Option(
             "--with-what-it-made",
-            help="End its instances and builds too, and delete its reservations, VPN clients, rules and projects with"
-            " all their builds. Takes 20 s.",
+            help="End its instances and builds too, lock its machines, and delete its reservations, VPN clients, rules"
+            " and projects with all their builds. Takes 20 s.",
         ),
     ] = False,
     workspaces: Annotated[
