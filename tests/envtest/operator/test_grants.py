@@ -127,6 +127,17 @@ async def test_a_machine_that_moves_to_another_grant_leaves_room_in_the_first(la
     await counted(lab, "other", 1)
 
 
+async def test_a_retired_machine_goes_after_the_retention_and_one_of_an_administrator_s_stays(
+    lab: Lab, operators: Operators
+) -> None:
+    gone = {"dissolved": "2026-01-01T00:00:00Z"}
+    await lab.create(DEPLOYMENTS, "retired", machine(40) | gone)
+    await lab.create(DEPLOYMENTS, "dissolved", {"type": "bench"} | gone)
+    operators.start(**LAB, BERTH_HISTORY_RETENTION="2s")
+    await lab.until_gone(DEPLOYMENTS, "retired", seconds=30)
+    assert await lab.kept(DEPLOYMENTS, "dissolved")
+
+
 async def test_a_grant_says_which_part_of_it_is_of_no_use(lab: Lab, operators: Operators) -> None:
     operators.start(**LAB)
     await lab.create(GRANTS, "lab", granted())
