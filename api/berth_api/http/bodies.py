@@ -154,14 +154,14 @@ def _uncapitalized(text: str) -> str:
     return text if text[1:2].isupper() else text[:1].lower() + text[1:]
 
 
-def _integral(value: Any) -> Any:
-    # JSON knows one kind of number.
+def integral(value: Any) -> Any:
+    """Read 5.0 as 5: JSON knows one kind of number."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 Seconds = Annotated[
     int,
     Field(ge=1, le=MOST_SECONDS),
-    BeforeValidator(_integral),
+    BeforeValidator(integral),
     said("must be a positive number of seconds"),
 ]

@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
-from berth_api.http.bodies import Options, said
+from berth_api.http.bodies import Options, integral, said
 from berth_core.firewall import parse_network
 from berth_core.kube.model import is_time
 from berth_core.resources import workspacedeployment as resource
@@ -47,7 +47,8 @@ def _time(text: str) -> str:
 Address = Annotated[str, BeforeValidator(_address), WithJsonSchema({"type": "string", "format": "machine-address"})]
 Ports = Annotated[str, BeforeValidator(_ports), WithJsonSchema({"type": "string", "format": "machine-ports"})]
 Moment = Annotated[str, AfterValidator(_time), WithJsonSchema({"type": "string", "format": "rfc3339"})]
-Port = Annotated[int, Field(ge=1, le=65535), said("must be a port from 1 to 65535")]
+Integral = BeforeValidator(integral)
+Port = Annotated[int, Field(ge=1, le=65535), Integral, said("must be a port from 1 to 65535")]
 
 
 def _port(text: str) -> endpoints.MachinePort:
@@ -111,10 +112,10 @@ class HealthRequest(BaseModel):
 
     tcp: Port | None = Field(None, description="Port that accepts connections.")
     http: HttpHealthRequest | None = None
-    every: Annotated[int, Field(ge=1, le=3600), said("must be 1 to 3600 seconds")] = Field(
+    every: Annotated[int, Field(ge=1, le=3600), Integral, said("must be 1 to 3600 seconds")] = Field(
         30, description="Seconds from one probe to the next."
     )
-    failures: Annotated[int, Field(ge=1, le=100), said("must be 1 to 100")] = Field(
+    failures: Annotated[int, Field(ge=1, le=100), Integral, said("must be 1 to 100")] = Field(
         3, description="Failures in a row after which the machine is offline."
     )
     during_lease: bool = Field(False, description="Probe during leases, too.")
@@ -147,7 +148,7 @@ class MaintenanceRequest(BaseModel):
 
 Description = Annotated[str, Field(max_length=4096), said("must have at most 4096 characters")]
 Region = Annotated[str, Field(max_length=128), said("must have at most 128 characters")]
-Version = Annotated[int, Field(ge=0, le=2**31 - 1), said("must be a number, 0 or more")]
+Version = Annotated[int, Field(ge=0, le=2**31 - 1), Integral, said("must be a number, 0 or more")]
 TypeName = Annotated[
     str,
     Field(pattern=r"^[A-Za-z_0-9]+$", min_length=1, max_length=128),
