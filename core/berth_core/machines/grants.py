@@ -62,7 +62,7 @@ def fault(grant: MachineGrant | None, wd: WorkspaceDeployment, older: int) -> Fa
 def stray_probe(health: Health | None, network: MachineNetwork) -> str | None:
     """Return why a probe asks something else than the machine itself, in a sentence; None where it does not.
 
-    Whoever writes a probe learns whether a port is open.
+    The writer of a probe learns whether a port is open.
     """
     if health is None:
         return None
