@@ -40,6 +40,7 @@ from berth_api.keepalive import routes as keeping
 from berth_api.keepalive.renewals import Renewals
 from berth_api.launch import routes as launching
 from berth_api.launch.keys import KeyPool
+from berth_api.machines import routes as machines
 from berth_api.meta import addons, documentation, health, root, webhooks
 from berth_api.protocol_version import ProtocolVersion
 from berth_api.queues import routes as queues
@@ -63,6 +64,7 @@ log = structlog.get_logger(__name__)
 ROUTERS = (
     root,
     deployments,
+    machines,
     queues,
     launching,
     instances,

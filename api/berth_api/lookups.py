@@ -20,6 +20,7 @@ from berth_core.resources import (
     AccessRule,
     Build,
     Instance,
+    MachineGrant,
     Project,
     Reservation,
     Resource,
@@ -54,6 +55,18 @@ async def deployment_named(state: State, namespace: str, name: str) -> Deploymen
     """Read a deployment by the name of its resource, live; None where there is none."""
     resource = await _get(state, WorkspaceDeployment, namespace, name)
     return Deployment.of(resource) if resource is not None else None
+
+
+async def grants(state: State) -> list[MachineGrant]:
+    """Read all MachineGrants, live: in the order of the namespaces, and there by name."""
+    return await _list(state, MachineGrant, None)
+
+
+async def granted(state: State, grant: MachineGrant) -> list[Deployment]:
+    """Read the deployments that were registered within a MachineGrant, live, retired ones too."""
+    metadata = grant.metadata
+    resources = await _list_in(state, WorkspaceDeployment, metadata.namespace, {"spec.grant": metadata.name})
+    return [Deployment.of(wd) for wd in resources]
 
 
 async def type_of(state: State, deployment: Deployment, *, live: bool = False) -> WorkspaceType | None:

@@ -28,6 +28,7 @@ from berth_core.resources import (
     Reservation,
     Resource,
     VPNClient,
+    WorkspaceDeployment,
 )
 from berth_core.state import CLAIM_LOST
 
@@ -122,6 +123,11 @@ async def _build(state: State, obj: Object) -> Answer:
     return _json({"pid": Project.parse(project).spec.name, "jid": build.public_id})
 
 
+async def _machine(_state: State, obj: Object) -> Answer:
+    deployment = WorkspaceDeployment.parse(obj)
+    return _json({"id": deployment.public_id, "grant": deployment.spec.grant})
+
+
 SHAPES: Final[tuple[tuple[type[Resource], Callable[[State, Object], Awaitable[Answer]]], ...]] = (
     (Instance, _instance),
     (Reservation, _reservation),
@@ -130,6 +136,7 @@ SHAPES: Final[tuple[tuple[type[Resource], Callable[[State, Object], Awaitable[An
     (AccessRule, _access_rule),
     (Project, _project),
     (Build, _build),
+    (WorkspaceDeployment, _machine),
 )
 """Kinds that a POST can make, and their answers."""
 

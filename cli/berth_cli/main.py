@@ -19,7 +19,7 @@ from berth_cli.admin.webhooks import commands as webhook
 from berth_cli.ui import terminal
 from berth_cli.ui.errors import EXIT_CODES, CliError
 from berth_cli.ui.help import KEEPERS, OTHERS, PEOPLE, Commands, Dashed
-from berth_cli.user import catalogue, config, queues, vpn
+from berth_cli.user import catalogue, config, machines, queues, vpn
 from berth_cli.user.builds import commands as ci
 from berth_cli.user.firewall import commands as firewall
 from berth_cli.user.instances import commands as instances
@@ -54,6 +54,9 @@ app.add_typer(ci.app, name="ci", rich_help_panel=PEOPLE)
 app.command(epilog=status.EXAMPLES, rich_help_panel=KEEPERS)(status.status)
 app.command(epilog=doctor.EXAMPLES, rich_help_panel=KEEPERS)(doctor.doctor)
 app.add_typer(deployment.app, name="deployment", rich_help_panel=KEEPERS)
+machine.app.command(epilog=machines.ADD_EXAMPLES, rich_help_panel=PEOPLE)(machines.add)
+machine.app.command(epilog=machines.CHANGE_EXAMPLES, rich_help_panel=PEOPLE)(machines.change)
+machine.app.command(epilog=machines.RETIRE_EXAMPLES, rich_help_panel=PEOPLE)(machines.retire)
 app.add_typer(machine.app, name="machine", rich_help_panel=KEEPERS)
 app.command(epilog=release.EXAMPLES, rich_help_panel=KEEPERS)(release.release)
 app.add_typer(token.app, name="token", rich_help_panel=KEEPERS)

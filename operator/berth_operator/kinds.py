@@ -12,6 +12,7 @@ from berth_core.resources import (
     FirewallRule,
     Instance,
     IssuedToken,
+    MachineGrant,
     Project,
     Reservation,
     TokenRevocation,
@@ -28,6 +29,7 @@ RULES: Final = FirewallRule.api()
 VPN_CLIENTS: Final = VPNClient.api()
 DELIVERIES: Final = Delivery.api()
 ACCESS_RULES: Final = AccessRule.api()
+GRANTS: Final = MachineGrant.api()
 ACCOUNTS: Final = Account.api()
 ISSUED: Final = IssuedToken.api()
 REVOCATIONS: Final = TokenRevocation.api()
@@ -51,6 +53,7 @@ OURS: Final = {names.MANAGED_BY_LABEL: names.MANAGED_BY}
 INSTANCE: Final = "instance"
 DEPLOYMENT: Final = "deployment"
 TYPE: Final = "type"
+GRANT: Final = "grant"
 POLICY: Final = "policy"
 """The NetworkPolicy of a WorkspaceType, by the type's name."""
 RESERVATION: Final = "reservation"

@@ -36,6 +36,7 @@ from berth_operator.kinds import (
     SLOTS,
 )
 from berth_operator.leases.taking import sweep_slots
+from berth_operator.machines import controller as machines
 from berth_operator.pods.projection import slim
 from berth_operator.presence import prober
 from berth_operator.queue import controller as queue
@@ -64,6 +65,7 @@ CONTROLLERS: Final = Controllers(
         instances.CONTROLLER,
         networks.CONTROLLER,
         deployments.CONTROLLER,
+        machines.CONTROLLER,
         queue.CONTROLLER,
         builds.CONTROLLER,
         quotas.CONTROLLER,

@@ -26,6 +26,7 @@ KINDS = (
             "reservations",
             "firewallrules",
             "accessrules",
+            "machinegrants",
             "deliveries",
             "projects",
             "builds",

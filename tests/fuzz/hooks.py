@@ -45,6 +45,7 @@ NOT_NOW: Final = re.compile(
     r"|a firewall has at most|a workspace deployment has at most|[0-9]+ unknown tokens are revoked"
     r"|the workspace's own end of the VPN|a VPN signs at most"
     r"|build (has not ended|is [a-z]+)|at most [0-9]+ (builds|projects) of one user"
+    r"|value for option `health` is wrong: the probe asks"
 )
 """Refusals that depend on the state, not on the request."""
 
@@ -64,6 +65,17 @@ schemathesis.openapi.format(
     "clone-path", strategies.from_regex(r"(/opt/)?[a-z0-9_-]{1,20}(/[a-z0-9_-]{1,20}){0,3}", fullmatch=True)
 )
 schemathesis.openapi.format("cidr", strategies.ip_addresses().map(str))
+_HOSTS: Final = strategies.integers(1, 250).map("198.21.0.{}".format)
+"""Addresses that a MachineGrant of the user's has."""
+schemathesis.openapi.format(
+    "machine-address", _HOSTS | strategies.sampled_from(["192.0.2.0/29", "2001:db8::7", "2001:db8:7::/64", "192.0.2.7"])
+)
+schemathesis.openapi.format(
+    "machine-ports", strategies.sampled_from(["22", "80/TCP", "7400-7500/UDP", "1-65535", "30002"])
+)
+schemathesis.openapi.format(
+    "rfc3339", strategies.sampled_from(["2100-01-01T00:00:00Z", "2099-12-31T23:59:59.5+01:00", "2020-02-29T12:00:00Z"])
+)
 
 
 def token() -> str:
@@ -167,10 +179,14 @@ def map_query(_context: schemathesis.HookContext, query: Json) -> Json:
 
 @schemathesis.hook
 def map_body(_context: schemathesis.HookContext, body: Any) -> Any:
-    """The same for ids in a body."""
-    if not isinstance(body, dict) or not isinstance(body.get("wds"), list):
+    """The same for ids in a body, and for the type of a machine to register."""
+    if not isinstance(body, dict):
         return body
-    return body | {"wds": [_known("wds", value) for value in body["wds"]]}
+    if isinstance(body.get("wds"), list):
+        body = body | {"wds": [_known("wds", value) for value in body["wds"]]}
+    if "machine" in body and isinstance(body.get("type"), str) and re.fullmatch("[A-Za-z_0-9]{1,128}", body["type"]):
+        body = body | {"type": _known("type_name", body["type"])}
+    return body
 
 
 def _known(name: str, value: Any) -> Any:

@@ -6,7 +6,6 @@ from typing import Final
 from berth_api import lookups, marks
 from berth_api.access_rules.schemas import Capability
 from berth_api.auth import access
-from berth_api.auth.access import Scope
 from berth_api.auth.identity import Identity
 from berth_api.cache.deployment import Deployment
 from berth_api.deployments import service
@@ -113,7 +112,7 @@ def next_rule_id(taken: Iterable[int]) -> int:
 
 async def _changeable(state: State, identity: Identity, deployment_id: str) -> Deployment:
     access.need_unconstrained(identity)
-    access.need_write(identity, Scope.CHANGE)
+    access.need_keeping(identity)
     deployment = await service.existing(state, deployment_id)
     access.need_owner(identity, deployment)
     return deployment

@@ -49,6 +49,23 @@ def need_write(identity: Identity, scope: Scope) -> None:
         raise BadRequestError(f"token scope does not permit {scope}")
 
 
+def need_keeping(identity: Identity) -> None:
+    """Refuse a token that may neither change things nor keep its user's machines."""
+    if not identity.may_own:
+        need_write(identity, Scope.CHANGE)
+
+
+def need_machines(identity: Identity, type_name: str) -> None:
+    """Refuse a token that may not register, change and retire machines of a type."""
+    need_unconstrained(identity)
+    if not identity.may_own:
+        raise BadRequestError(
+            "token scope does not permit changes of machines: use a token with the scope `own`, or without scopes"
+        )
+    if identity.types is not None and type_name not in identity.types:
+        raise BadRequestError(f"token scope does not permit machines of type {type_name}")
+
+
 def need_own(identity: Identity, instance: Instance) -> None:
     """Refuse anyone but the owner, a superuser, and a token for just this instance, as if it did not exist."""
     if not may_use(identity, instance.public_id, instance.spec.user):
@@ -86,7 +103,18 @@ def owns(identity: Identity, deployment: Deployment) -> bool:
 def need_owner(identity: Identity, deployment: Deployment) -> None:
     """Refuse anyone but owners and superusers. The deployment is public, so no 404 hides it."""
     if not owns(identity, deployment):
-        raise NotPermittedError("only owners of the workspace deployment may change its access rules and lockout")
+        raise NotPermittedError("only owners of the workspace deployment may change it")
+
+
+def need_registered(deployment: Deployment) -> str:
+    """Return the MachineGrant of a machine; refuse one that its owner did not register."""
+    grant = deployment.resource.spec.grant
+    if grant is None:
+        raise NotPermittedError(
+            "an administrator answers for this workspace deployment: ask one to change it, or to name a MachineGrant"
+            " of yours in its spec.grant"
+        )
+    return grant
 
 
 def concerns(identity: Identity, rule: AccessRule) -> bool:

@@ -12,6 +12,8 @@ CLOCK_SKEW: Final = 5
 """Seconds that the clock of the token's maker may be ahead of ours."""
 LONGEST_USER: Final = 253
 WRITE_SCOPE: Final = "rw"
+OWN_SCOPE: Final = "own"
+"""Lets a token register, change and retire machines of its user's."""
 
 
 class ClaimError(Exception):
@@ -60,6 +62,7 @@ def identity(claims: Mapping[str, Any], issuer: Issuer, *, digest: str, now: flo
         organisation=_optional(claims, "org", str),
         instance=_instance(claims),
         read_only="sc" in claims and WRITE_SCOPE not in _strings(claims, "sc"),
+        may_own="sc" not in claims or OWN_SCOPE in _strings(claims, "sc"),
         types=frozenset(_strings(claims, "wt")) if "wt" in claims else None,
         expire_d=_expire_d(claims),
     )

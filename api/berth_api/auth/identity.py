@@ -19,6 +19,8 @@ class Identity:
     instance: str | None = None
     """The only instance that the token works for."""
     read_only: bool = False
+    may_own: bool = True
+    """Whether it may register, change and retire machines of its user's."""
     types: frozenset[str] | None = None
     """Types it may instantiate; None for all."""
     expire_d: int | None = None

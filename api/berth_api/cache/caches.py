@@ -38,7 +38,13 @@ class Caches:
         # Parsed values only: the objects would take several times as much memory.
         self.types = Cache(partial(read, WorkspaceType), {"name": lambda t: (t.spec.type_name,)})
         self.deployments = Cache(
-            _deployment, {"id": lambda d: (d.id,), "type": lambda d: (d.type,), "instance": lambda d: d.instances}
+            _deployment,
+            {
+                "id": lambda d: (d.id,),
+                "type": lambda d: (d.type,),
+                "instance": lambda d: d.instances,
+                "block": lambda d: d.blocks,
+            },
         )
         self.reservations = Cache(partial(read, Reservation))
         self.rules = Cache(partial(read, AccessRule), {"deployment": lambda r: (r.spec.deployment,)})

@@ -8,6 +8,7 @@ from typing import Final, Self
 from berth_core.kube import conditions
 from berth_core.kube.conditions import Condition
 from berth_core.leases.availability import availability
+from berth_core.machines.sharing import blocks
 from berth_core.resources import WorkspaceDeployment, oldest
 from berth_core.resources.workspacedeployment import MAINTENANCE
 
@@ -50,6 +51,12 @@ class Deployment:
         """Instance that has its lease (public id), or none."""
         lease = self.resource.status.lease
         return (lease.instance,) if lease is not None else ()
+
+    @property
+    def blocks(self) -> frozenset[str]:
+        """Blocks of addresses that its machine has, to look up others that may overlap with it."""
+        network = self.resource.network
+        return frozenset(blocks(network.addresses)) if network is not None else frozenset()
 
     @property
     def is_free(self) -> bool:

@@ -11,17 +11,27 @@ def deployment_info(
 ) -> dict[str, Any]:
     """Shape a deployment's entry in lists with ``info``."""
     spec, status = deployment.resource.spec, deployment.resource.status
-    return _reasons(deployment) | {
-        "type": deployment.type,
-        "type_version": spec.type_version,
-        "supported_addons": kind.spec.supported_addons if kind is not None else [],
-        "desc": description,
-        "region": spec.region,
-        "icounter": status.instances,
-        "created": deployment.resource.metadata.creation_timestamp,
-        "queuelen": queue_length,
-        "online": deployment.is_online,
-    }
+    return (
+        _reasons(deployment)
+        | _machine(deployment)
+        | {
+            "type": deployment.type,
+            "type_version": spec.type_version,
+            "supported_addons": kind.spec.supported_addons if kind is not None else [],
+            "desc": description,
+            "region": spec.region,
+            "icounter": status.instances,
+            "created": deployment.resource.metadata.creation_timestamp,
+            "queuelen": queue_length,
+            "online": deployment.is_online,
+        }
+    )
+
+
+def _machine(deployment: Deployment) -> dict[str, Any]:
+    """Say how a machine is reached, where it has endpoints: its ports. Its addresses are for its owners."""
+    network = deployment.resource.network
+    return {"machine": {"network": {"ports": [port.text() for port in network.ports]}}} if network is not None else {}
 
 
 def _reasons(deployment: Deployment) -> dict[str, Any]:

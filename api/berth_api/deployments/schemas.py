@@ -25,6 +25,19 @@ class MaintenanceInfo(BaseModel):
     until: str | None = Field(None, description="When it ends by itself.")
 
 
+class NetworkInfo(BaseModel):
+    """Endpoints of a machine."""
+
+    addresses: list[str] | None = Field(None, description="Networks in CIDR notation; for owners and superusers.")
+    ports: list[str] = Field(description="Ports, such as `7400-7500/UDP`; empty for all.")
+
+
+class MachineInfo(BaseModel):
+    """A machine apart from its workspace."""
+
+    network: NetworkInfo
+
+
 class DeploymentInfo(BaseModel):
     """A deployment in lists."""
 
@@ -41,6 +54,7 @@ class DeploymentInfo(BaseModel):
     offline: str | None = Field(
         None, description="Where `online` is false: the reason and since when; for owners a sentence."
     )
+    machine: MachineInfo | None = Field(None, description="Present where the machine has endpoints of its own.")
 
 
 class _Identified(BaseModel):
@@ -54,6 +68,9 @@ class DeploymentDetail(DeploymentInfo, _Identified):
     dissolved: str | None = Field(None, description="When it was taken away for good.")
     instance: str | None = Field(None, description="The caller's own active instance there.")
     heartbeat: str | None = Field(None, description="For superusers: since when it has been as `online` says.")
+    grant: str | None = Field(
+        None, description="For owners: MachineGrant within which it was registered; absent for an administrator's."
+    )
 
     @classmethod
     def of(cls, detail: Detail, identity: Identity | None) -> Self:
@@ -64,8 +81,11 @@ class DeploymentDetail(DeploymentInfo, _Identified):
         # A token for one instance must not learn of another.
         own = identity is not None and identity.instance in {None, detail.own_instance}
         info = deployment_info(deployment, kind, description, detail.queue_length)
-        if deployment.absence is not None and identity is not None and access.owns(identity, deployment):
+        owns = identity is not None and identity.instance is None and access.owns(identity, deployment)
+        if owns and deployment.absence is not None:
             info["offline"] = deployment.absence.message
+        if owns and deployment.resource.network is not None:
+            info["machine"]["network"]["addresses"] = deployment.resource.network.addresses
         return cls(
             id=deployment.id,
             **info,
@@ -73,6 +93,7 @@ class DeploymentDetail(DeploymentInfo, _Identified):
             dissolved=spec.dissolved,
             instance=detail.own_instance if own else None,
             heartbeat=_heartbeat(deployment) if identity is not None and identity.superuser else None,
+            grant=spec.grant if owns else None,
         )
 
 

@@ -14,7 +14,7 @@ from starlette.types import Scope
 
 log = structlog.get_logger("berth.audit")
 
-CHANGING: Final = frozenset({"POST", "DELETE"})
+CHANGING: Final = frozenset({"POST", "PATCH", "DELETE"})
 MADE: Final = ("id", "rule_id", "client_id", "pid", "jid")
 """Fields of answers that name new objects."""
 LONGEST: Final = 256

@@ -5,7 +5,7 @@ turn, whatever the Content-Type says; :mod:`berth_api.http.openapi` finds the mo
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Final, Generic, Literal, TypeVar, get_origin
+from typing import Annotated, Any, ClassVar, Final, Generic, Literal, TypeVar, get_origin
 
 import orjson
 from fastapi import Depends, Request
@@ -39,13 +39,15 @@ class Options(BaseModel):
     """
 
     model_config = ConfigDict(strict=True, frozen=True)
+    CLEARABLE: ClassVar[frozenset[str]] = frozenset()
+    """Options whose null says something else than their absence: that the thing is to be taken away."""
 
     @model_validator(mode="before")
     @classmethod
     def _need_required(cls, body: Any) -> Any:
         if not isinstance(body, Mapping):
             return body
-        options = {name: value for name, value in body.items() if value is not None}
+        options = {name: value for name, value in body.items() if value is not None or name in cls.CLEARABLE}
         for name, field in cls.model_fields.items():
             if not field.is_required() or name in options:
                 continue
@@ -134,6 +136,9 @@ def _refusal(error: ValidationError) -> str:
     if not first["loc"]:
         return str(reason or first["msg"])
     option, *inner = first["loc"]
+    if inner and reason is not None:
+        path = ".".join(str(part) for part in first["loc"] if isinstance(part, str))
+        return f"value for option `{path}` {reason}"
     no_word = first["type"] == "literal_error" and not isinstance(first["input"], str | None)
     if inner or no_word or _is_of_type(first["type"]):
         return f"value for option `{option}` has wrong type"
@@ -149,14 +154,14 @@ def _uncapitalized(text: str) -> str:
     return text if text[1:2].isupper() else text[:1].lower() + text[1:]
 
 
-def _integral(value: Any) -> Any:
-    # JSON knows one kind of number.
+def integral(value: Any) -> Any:
+    """Read 5.0 as 5: JSON knows one kind of number."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 Seconds = Annotated[
     int,
     Field(ge=1, le=MOST_SECONDS),
-    BeforeValidator(_integral),
+    BeforeValidator(integral),
     said("must be a positive number of seconds"),
 ]

@@ -130,7 +130,7 @@ class _Exchange:
         seconds = time.perf_counter() - self._start
         path, method = self._scope["path"], self._scope["method"]
         route = getattr(self._scope.get("route"), "path", UNRECOGNIZED)
-        counted = method if method in {"GET", "POST", "DELETE", "OPTIONS", "HEAD"} else "other"
+        counted = method if method in {"GET", "POST", "PATCH", "DELETE", "OPTIONS", "HEAD"} else "other"
         metrics.REQUESTS.labels(counted, route, self.status).inc()
         metrics.SECONDS.labels(route).observe(seconds)
         if path in SERVICE_PATHS:

@@ -111,9 +111,10 @@ def _complete(operation: Json, route: APIRoute, method: str, app: Application) -
             refusals["400"] = "wrong authorization token"
         if path not in UNLIMITED:
             refusals[str(app.config.rate_limit.refusal_status)] = "Too many requests in this window."
+        if method in {"POST", "PATCH"}:
+            refusals["413"] = f"The body is larger than {requests.LARGEST_BODY} bytes."
         if method == "POST":
             refusals |= {
-                "413": f"The body is larger than {requests.LARGEST_BODY} bytes.",
                 "429": "Too many requests in this window, or the cluster keeps no more of what is asked for.",
             }
             if path not in KEYLESS:

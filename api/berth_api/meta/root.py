@@ -14,6 +14,7 @@ COMMANDS: Final = {
     "workspace_types": "/workspaces{?with_dissolved}",
     "workspace_deployments": "/deployments{/type}{?q,maxlen,types,sort_by,max_per_page,page,info,with_dissolved}",
     "deployment_details": "/deployment/{deployment}",
+    "register_machine": "/deployment",
     "queue_length": "/queuelen/{deployment}",
     "queue_lengths": "/qlen{/type}{?wds}",
     "create_instance": "/new{/target}",

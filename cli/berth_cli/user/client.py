@@ -82,6 +82,10 @@ class Api:
                 raise
             return self._json("POST", path, body or {}, key)
 
+    def patch(self, path: str, body: Mapping[str, Any]) -> Any:
+        """Send a PATCH."""
+        return self._json("PATCH", path, body)
+
     def delete(self, path: str) -> Any:
         """Send a DELETE."""
         return self._json("DELETE", path)

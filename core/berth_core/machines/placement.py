@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from berth_core.firewall import Endpoints, Machines, Network, lies_in, special
-from berth_core.resources.workspacedeployment import MachineNetwork
+from berth_core.resources.machines.network import MachineNetwork
 from berth_core.resources.workspacetype import Template
 
 OUTSIDE: Final = "OutsideMachineNetworks"
 OUT_OF_REACH: Final = "OutOfReach"
 IN_USE: Final = "EndpointInUse"
-FAULTS: Final = frozenset({OUTSIDE, OUT_OF_REACH, IN_USE})
+NOT_GRANTED: Final = "NotGranted"
+FAULTS: Final = frozenset({OUTSIDE, OUT_OF_REACH, IN_USE, NOT_GRANTED})
 """Reasons of the condition Online that speak of ``spec.machine.network``."""
 
 
@@ -64,6 +65,19 @@ class Grounds:
         inside = tuple(one for one in self.resolvers if any(lies_in(one, other) for other in self.machines))
         inbound = network.inbound_ports if network is not None else ()
         return Machines(self.machines, self.opened(network), inside, inbound)
+
+    def useless(self, network: Network) -> Fault | None:
+        """Return why no machine in a network that is granted could be lent; None where some may be, or all."""
+        if special.may_carry(network):
+            return Fault(OUT_OF_REACH, f"{network} is a form of IPv4 addresses: grant the IPv4 network")
+        if not any(lies_in(network, other) for other in self.machines):
+            message = f"{network} does not lie in the value instances.machineCidrs: add it there, or grant a part of it"
+            return Fault(OUTSIDE, message)
+        for other in (*special.networks(special.NEVER), *self.closed, *self.resolvers):
+            if lies_in(network, other):
+                message = f"{network} lies in {other}, which nobody reaches or all use: grant another network"
+                return Fault(OUT_OF_REACH, message)
+        return None
 
     def _faults(self, endpoints: Endpoints) -> Iterator[Fault]:
         for network in endpoints.networks:

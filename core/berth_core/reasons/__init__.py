@@ -5,7 +5,16 @@ One module a subject, one table a kind. A test compares the tables with the word
 
 from typing import Final
 
-from berth_core.reasons import build, delivery, deployment, events, instance, reservation, workspacetype
+from berth_core.reasons import (
+    build,
+    delivery,
+    deployment,
+    events,
+    instance,
+    machinegrant,
+    reservation,
+    workspacetype,
+)
 from berth_core.reasons.table import Conditions, Reason
 
 __all__ = ["TABLES", "Conditions", "Reason"]
@@ -14,6 +23,7 @@ TABLES: Final = (
     *instance.TABLES,
     *deployment.TABLES,
     *workspacetype.TABLES,
+    *machinegrant.TABLES,
     *reservation.TABLES,
     *build.TABLES,
     *delivery.TABLES,

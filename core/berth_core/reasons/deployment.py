@@ -83,6 +83,12 @@ _ONLINE: Final = (
         "An address and a port in `spec.machine.network` belong to another deployment, which the message names.",
         "Give each deployment addresses or ports of its own; where a lease has them, wait for its end.",
     ),
+    Reason(
+        placement.NOT_GRANTED,
+        (ONLINE, REACHABLE),
+        "The MachineGrant in `spec.grant` does not cover the machine, or is full with older ones.",
+        "Change the grant or the machine; or take out `spec.grant`, to answer for the machine yourself.",
+    ),
 )
 _REACHABLE: Final = (
     Reason("Answers", (REACHABLE, ONLINE), "The machine answers the probe of `spec.health`."),

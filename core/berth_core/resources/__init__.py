@@ -8,6 +8,7 @@ from berth_core.resources.build import Build, BuildSpec
 from berth_core.resources.delivery import Delivery, DeliverySpec
 from berth_core.resources.firewallrule import FirewallRule, FirewallRuleSpec
 from berth_core.resources.instance import Instance, InstanceSpec
+from berth_core.resources.machines.grant import MachineGrant, MachineGrantSpec
 from berth_core.resources.project import Project, ProjectSpec
 from berth_core.resources.reservation import Reservation, ReservationSpec
 from berth_core.resources.token import IssuedToken, IssuedTokenSpec, TokenRevocation, TokenRevocationSpec
@@ -23,6 +24,7 @@ KINDS: tuple[type[Resource], ...] = (
     FirewallRule,
     VPNClient,
     AccessRule,
+    MachineGrant,
     Account,
     IssuedToken,
     TokenRevocation,
@@ -47,6 +49,8 @@ __all__ = [
     "InstanceSpec",
     "IssuedToken",
     "IssuedTokenSpec",
+    "MachineGrant",
+    "MachineGrantSpec",
     "Project",
     "ProjectSpec",
     "Reservation",

@@ -18,7 +18,7 @@ from berth_core.resources.base import (
     Rule,
     returned_rules,
 )
-from berth_core.resources.workspacedeployment import Machine, MachineNetwork, machine_rules
+from berth_core.resources.machines.network import Machine, MachineNetwork, machine_rules
 
 MOST_VPN_CLIENTS: Final = 256
 """Clients that one VPN can sign in its life, revoked ones too."""

@@ -19,6 +19,9 @@ class IssuedTokenSpec(Model):
     expires: Time = Field(description="When the token expires.")
     superuser: bool = Field(False, description="Whether the token may see and end everything.")
     read_only: bool = Field(False, description="Whether the token may only read.")
+    own: bool = Field(
+        False, description="Whether the token, although it is limited to scopes, may register and change machines."
+    )
     instance: str | None = Field(
         None, description="Public id of the only instance that the token works for; absent for all.", max_length=253
     )

@@ -12,7 +12,7 @@ from berth_core.queue.order import queued
 from berth_core.resources import Instance, WorkspaceType
 from berth_core.resources.base import Returned
 from berth_core.resources.instance import InForce, InstanceStatus
-from berth_core.resources.workspacedeployment import Machine
+from berth_core.resources.machines.network import Machine
 from berth_operator.instances.hooks.decide import Cleaning
 from berth_operator.instances.observed import REFUSED, STARTING, ObservedInstance
 from berth_operator.instances.plan import Plan

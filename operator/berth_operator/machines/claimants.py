@@ -17,10 +17,11 @@ from berth_core.machines.placement import Fault
 from berth_core.machines.sharing import Claimant, blocks, held_by, in_use
 from berth_core.reading import at
 from berth_core.resources import Instance, WorkspaceDeployment
-from berth_core.resources.workspacedeployment import MachineNetwork, MachinePort
+from berth_core.resources.machines.network import MachineNetwork, MachinePort
 from berth_operator.engine.cache import public_id
 from berth_operator.engine.world import TermState, World
 from berth_operator.kinds import DEPLOYMENTS, INSTANCES
+from berth_operator.machines import grants
 
 AGAIN_SECONDS: Final = 5.0
 """When to look again whether an endpoint is in use: a lease may have one that its deployment names no more."""
@@ -45,8 +46,8 @@ def blocks_held(instance: Object) -> Iterable[str]:
 def fault(world: World, wd: WorkspaceDeployment) -> Fault | None:
     """Return why the machine of a deployment is not lent; None where it is, or has no address."""
     network = wd.network
-    if network is None:
-        return None
+    if (not_granted := grants.fault(world, wd)) is not None or network is None:
+        return not_granted
     others = _others(world, wd.metadata.uid, network.reached())
     return world.config.grounds.fault(network) or in_use(_claimant(wd, network), others)
 

@@ -1,9 +1,9 @@
 """Deletes objects that are over: those kept for long enough, and the oldest of too many.
 
-These are Instances, Builds, and Reservations whose turn has come. One key finds all of them, deletes some, and comes
-back for the rest or when the next one is due. The parts of an Instance went when it ended; its finalizer goes in its
-own pass, which looks for remains first. Logs and artifacts of Builds go sooner than these. An object that a repeated
-request may look for stays its time.
+These are Instances, Builds, Reservations whose turn has come, and machines that their owners retired. One key finds all
+of them, deletes some, and comes back for the rest or when the next one is due. The parts of an Instance went when it
+ended; its finalizer goes in its own pass, which looks for remains first. Logs and artifacts of Builds go sooner than
+these. An object that a repeated request may look for stays its time.
 """
 
 import time
@@ -20,12 +20,13 @@ from berth_operator.builds.artifacts import drop, kept_bytes
 from berth_operator.engine.workqueue import Key
 from berth_operator.engine.world import World
 from berth_operator.engine.writes import refresh, together
-from berth_operator.kinds import BUILDS, INSTANCES, RESERVATIONS
+from berth_operator.kinds import BUILDS, DEPLOYMENTS, INSTANCES, RESERVATIONS
 from berth_operator.settings.builds import CiSettings
 from berth_operator.sweeps.retention import (
     Past,
     beyond,
     build_goes_at,
+    deployment_goes_at,
     instance_goes_at,
     next_look,
     reservation_goes_at,
@@ -43,7 +44,12 @@ DROPPING_SECONDS: Final = 10.0
 """For so long one pass deletes logs and artifacts, however slow an archive is."""
 LONGEST_WAIT: Final = 60.0
 """There may be too much at any time."""
-KINDS: Final = {INSTANCES: instance_goes_at, RESERVATIONS: reservation_goes_at, BUILDS: build_goes_at}
+KINDS: Final = {
+    INSTANCES: instance_goes_at,
+    RESERVATIONS: reservation_goes_at,
+    BUILDS: build_goes_at,
+    DEPLOYMENTS: deployment_goes_at,
+}
 
 
 async def sweep_history(world: World, _key: Key) -> float | None:

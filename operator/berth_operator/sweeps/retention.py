@@ -87,6 +87,17 @@ def build_goes_at(obj: Object, retention: timedelta) -> datetime | None:
     return _goes_at(obj, parse_time(end) + retention)
 
 
+def deployment_goes_at(obj: Object, retention: timedelta) -> datetime | None:
+    """When a machine that its owner retired is removed; None for others, and while somebody has it.
+
+    Machines of administrators stay: owners could else fill the cluster by registering and retiring.
+    """
+    spec = obj["spec"]
+    if not spec.get("grant") or not spec.get("dissolved") or (obj.get("status") or {}).get("lease"):
+        return None
+    return _goes_at(obj, parse_time(spec["dissolved"]) + retention)
+
+
 def next_look(times: list[datetime], now: datetime, retention: timedelta) -> float:
     """Seconds until the next one goes.
 

@@ -9,7 +9,16 @@ import pytest
 
 from berth_core import names
 from berth_core.kube.errors import NotFoundError
-from berth_core.resources import FirewallRule, Instance, Project, Reservation
+from berth_core.resources import (
+    FirewallRule,
+    Instance,
+    MachineGrant,
+    MachineGrantSpec,
+    Project,
+    Reservation,
+    manifest,
+)
+from berth_core.resources.machines.grant import GrantedNetwork
 from berth_dev.paths import REPOSITORY
 
 from .conftest import Setting, made, user_client
@@ -18,6 +27,21 @@ from .signing import Signer
 from .world import World
 
 pytestmark = pytest.mark.apiserver
+
+
+async def revoked(setting: Setting, world: World, token: str) -> str:
+    """Revoke a token with all that it made; answer what the command printed."""
+    command = [
+        *(str(REPOSITORY / ".venv" / "bin" / "berth"), "token", "revoke", "-", "--with-what-it-made"),
+        *("--workspaces", world.namespaces.workspaces, "--access-namespace", world.namespaces.access),
+    ]
+    environment = os.environ | {"KUBECONFIG": str(setting.server.kubeconfig)}
+    done = await asyncio.to_thread(
+        subprocess.run, command, input=token, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert token not in done.stdout + done.stderr
+    return done.stdout
 
 
 async def test_what_a_revoked_token_made_ends_and_nothing_else(
@@ -39,27 +63,36 @@ async def test_what_a_revoked_token_made_ends_and_nothing_else(
     label = names.token_labels(sha256(stolen.encode()).hexdigest())
     found, _ = await world.client.list(Instance.api(), namespace, labels=label)
     assert [obj["metadata"]["name"] for obj in found] == [taken]
-    command = [
-        *(str(REPOSITORY / ".venv" / "bin" / "berth"), "token", "revoke", "-", "--with-what-it-made"),
-        *("--workspaces", namespace, "--access-namespace", world.namespaces.access),
-    ]
-    environment = os.environ | {"KUBECONFIG": str(setting.server.kubeconfig)}
-    done = await asyncio.to_thread(
-        subprocess.run, command, input=stolen, env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert f"Instance {taken} of {namespace} ends" in done.stdout
-    assert stolen not in done.stdout + done.stderr
+    done = await revoked(setting, world, stolen)
+    assert f"Instance {taken} of {namespace} ends" in done
     assert (await world.client.get(Instance.api(), namespace, taken))["spec"]["terminate"] is True
     assert not (await world.client.get(Instance.api(), namespace, kept))["spec"].get("terminate")
     rules, _ = await world.client.list(FirewallRule.api(), namespace, labels=label)
     assert [rule["spec"]["action"] for rule in rules] == ["DROP"], "without it more would be open"
-    assert f"FirewallRule {rules[0]['metadata']['name']} of {namespace} stays" in done.stdout
+    assert f"FirewallRule {rules[0]['metadata']['name']} of {namespace} stays" in done
     projects, _ = await world.client.list(Project.api(), namespace, fields={"spec.user": "mallory"})
     assert [project["spec"]["repoURL"] for project in projects] == ["https://git.test/own"]
     await world.client.get(Reservation.api(), namespace, waits)
     with pytest.raises(NotFoundError):
         await world.client.get(Reservation.api(), namespace, queued)
+
+
+async def test_machines_that_a_revoked_token_registered_are_locked(
+    world: World, api: Api, signer: Signer, setting: Setting
+) -> None:
+    type_name, namespace = await world.type(), world.namespaces.workspaces
+    networks = [GrantedNetwork(cidr="198.20.0.0/24")]
+    spec = MachineGrantSpec(users=["mallory"], types=[type_name], networks=networks, deployments=2)
+    await world.client.create(MachineGrant.api(), namespace, manifest(MachineGrant, namespace, "stolen", spec))
+    token = signer.token("mallory", jti="of a keeper", sc=["own"])
+    async with user_client(api, token) as client:
+        machine = {"network": {"addresses": ["198.20.0.7"]}}
+        answer = await client.post("/deployment", json={"type": type_name, "machine": machine})
+        assert answer.status_code == 200, answer.text
+    name = answer.json()["id"]
+    done = await revoked(setting, world, token)
+    assert f"WorkspaceDeployment {name} of {namespace} is locked" in done
+    assert (await world.deployment_resource(name)).spec.lockout is True
 
 
 async def test_rules_of_a_firewall_carry_it_too(world: World, api: Api, signer: Signer) -> None:

@@ -12,6 +12,8 @@ import httpx
 import pytest
 from cryptography.hazmat.primitives import serialization
 
+from berth_core.names import API_VERSION
+from berth_core.resources import MachineGrant
 from berth_dev.paths import REPOSITORY
 
 from . import ci, process
@@ -26,7 +28,7 @@ FUZZ = REPOSITORY / "tests" / "fuzz"
 SECONDS = int(os.environ.get("FUZZ_SECONDS", "20"))
 SEED = int(os.environ.get("FUZZ_SEED", "1"))
 RUNS = 3
-DEPLOYMENTS, INSTANCES, BUILDS = 60, 20, 12
+DEPLOYMENTS, INSTANCES, BUILDS, REGISTERED = 60, 20, 12, 20
 LEAST = int(os.environ.get("FUZZ_REQUESTS", "150"))
 """Requests that must have been made, or nothing is shown; `make test-fuzz` makes 20,000. A run that the machine had no
 time for is followed by another, with the next seed."""
@@ -147,6 +149,12 @@ async def populate(world: World, alice: httpx.AsyncClient) -> dict[str, list[str
         instances.append((await alice.post(f"/new/{machine}", json=options)).json()["id"])
         await world.make_ready(instances[-1])
         waiting.append((await alice.post(f"/new/{machine}", json={"reserve": True})).json()["id"])
+    networks = [{"cidr": "198.21.0.0/24"}]
+    spec = {"users": ["fuzz"], "types": [type_name], "networks": networks, "deployments": 1000}
+    space, kind = world.namespaces.workspaces, MachineGrant
+    body = {"apiVersion": API_VERSION, "kind": kind.KIND, "metadata": {"name": "fuzzed"}, "spec": spec}
+    await world.client.create(kind.api(), space, body)
+    registered = [await world.deployment(type_name, owners=["fuzz"], grant="fuzzed") for _ in range(REGISTERED)]
     builds = [await ci.asked(alice, "fuzzed") for _ in range(BUILDS)]
     for number, build in enumerate(builds[1:]):
         kept = {"log": await ci.log_of(world, build, b"$ make\n" * number)}
@@ -157,7 +165,7 @@ async def populate(world: World, alice: httpx.AsyncClient) -> dict[str, list[str
         "job_id": builds,
         "type_name": [type_name],
         "target": [type_name, *free],
-        "deployment_id": [*held[:2], *free],
+        "deployment_id": [*held[:2], *free, *registered],
         "wds": free,
         "instance_id": instances,
         "reservation_id": waiting,

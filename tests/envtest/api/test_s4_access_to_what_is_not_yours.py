@@ -1,6 +1,7 @@
 """Contract §4: every route with every kind of token, against the table of what each may."""
 
 import hashlib
+import itertools
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -10,7 +11,8 @@ import pytest
 import pytest_asyncio
 
 from berth_core import ids
-from berth_core.resources import TokenRevocation, TokenRevocationSpec, manifest
+from berth_core.resources import MachineGrant, MachineGrantSpec, TokenRevocation, TokenRevocationSpec, manifest
+from berth_core.resources.machines.grant import GrantedNetwork
 
 from .ci import URL, artifacts_of, asked, end, log_of
 from .conftest import Setting, made, user_client
@@ -100,6 +102,16 @@ class Stage:
 
 
 Body = dict[str, Any]
+GRANT: Final = "matrix"
+_hosts: Final = itertools.count(1)
+
+
+def registration(stage: Stage) -> Body:
+    """Return a request to register a machine at an address that nobody has."""
+    address = f"198.19.0.{next(_hosts)}"
+    return {"type": stage.type_name, "machine": {"network": {"addresses": [address]}}}
+
+
 ROUTES: Final[dict[str, tuple[Expected, Callable[[Stage], Body]]]] = {}
 
 
@@ -133,6 +145,9 @@ route("GET /reservation/{reservation_id}", of_a_reservation())
 route("DELETE /reservation/{reservation_id}", change_of_a_reservation())
 route("POST /deployment/{deployment_id}/rule", government(), lambda _: {"cap": "CAP_INSTANTIATE", "user": "carol"})
 route("DELETE /deployment/{deployment_id}/rule/{rule_id}", government())
+route("POST /deployment", table(read_only=400, elsewhere=400, here=400, other=403, owner=200), registration)
+route("PATCH /deployment/{deployment_id}", government(), lambda _: {"desc": "x"})
+route("DELETE /deployment/{deployment_id}", government())
 route("POST /deployment/{deployment_id}/lockout", government())
 route("DELETE /deployment/{deployment_id}/lockout", government())
 route("GET /ci/projects", one_s_own())
@@ -229,7 +244,7 @@ class Stages:
         return build
 
     async def _deployment(self) -> str:
-        return await self._world.deployment(self._type, owners=["matrix-owner"])
+        return await self._world.deployment(self._type, owners=["matrix-owner"], grant=GRANT)
 
     async def _instance(self) -> str:
         instance = await made(self._owner, await self._deployment(), keepalive=True, vpn=True)
@@ -242,7 +257,16 @@ async def stages(world: World, owner: httpx.AsyncClient) -> Stages:
     """The maker of stages; its reservations wait for a deployment that somebody has."""
     taken = await world.deployment(await world.type())
     await made(owner, taken)
-    return Stages(world, owner, await world.type(), taken)
+    type_name = await world.type()
+    spec = MachineGrantSpec(
+        users=["matrix-owner", "matrix-root"],
+        types=[type_name],
+        networks=[GrantedNetwork(cidr="198.19.0.0/24")],
+        deployments=1000,
+    )
+    grant = manifest(MachineGrant, world.namespaces.workspaces, GRANT, spec)
+    await world.client.create(MachineGrant.api(), world.namespaces.workspaces, grant)
+    return Stages(world, owner, type_name, taken)
 
 
 def filled(path: str, stage: Stage) -> str:

@@ -72,6 +72,11 @@ class World:
         await eventually(lambda: self._lists_deployment(type_name, public_id))
         return public_id
 
+    async def look_at(self, public_id: str) -> None:
+        """Let the operator have looked at a deployment that was registered over HTTP."""
+        found = (await self.deployment_resource(public_id)).metadata
+        await looked_at(self.client, {"metadata": {"namespace": found.namespace, "name": found.name}})
+
     async def deployment_resource(self, public_id: str) -> WorkspaceDeployment:
         """The resource of a public id, read live."""
         objects, _ = await self.client.list(WorkspaceDeployment.api(), self.namespaces.workspaces)

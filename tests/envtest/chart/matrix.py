@@ -57,6 +57,7 @@ SPECS: Final[dict[str, Object]] = {
     "firewallrules": {"instance": "i", "source": "192.0.2.0/24"},
     "vpnclients": {"instance": "i"},
     "accessrules": {"deployment": "matrix", "capability": "CAP_INSTANTIATE", "ruleID": 1},
+    "machinegrants": {"users": ["x"], "types": ["matrix"], "networks": [{"cidr": "192.0.2.0/24"}]},
     "deliveries": {
         "url": "https://x.test",
         "payload": "{}",
@@ -75,6 +76,7 @@ VERBS_TABLE: Final = """
 kind                 list                watch               get                 create              update patch               delete              deletecollection status
 workspacetypes       people,api,operator people,api,operator people,api,operator admins              admins admins              admins              admins           operator
 workspacedeployments people,api,operator people,api,operator people,api,operator admins              admins admins,api,operator admins              admins           operator
+machinegrants        people,api,operator people,operator     people,operator     admins              admins admins              admins              admins           operator
 instances            people,api,operator people,api,operator people,api,operator users,api,operator  users  users,api,operator  users,operator      admins           operator
 reservations         people,api,operator people,api,operator people,api,operator users,api           users  users               users,api,operator  admins           operator
 firewallrules        people,api,operator people,operator     people,operator     admins,api,operator admins admins,operator     admins,api,operator admins           operator
@@ -146,10 +148,11 @@ def existing() -> Iterator[tuple[str, Object]]:
         yield collection(plural), manifest(plural, named, name="marked", **marks)
     for plural in OWNED:
         yield collection(plural), manifest(plural, _of(plural, SOMEBODY), name="others")
-    for name in ("leased", "sound"):
+    retired = {"grant": "matrix", "dissolved": "2026-05-01T00:00:00Z"}
+    for name, spec in (("leased", {}), ("sound", {}), ("retired", retired)):
         yield (
             collection("workspacedeployments"),
-            manifest("workspacedeployments", name=name, finalizers=[FENCE_FINALIZER], labels={"named": name}),
+            manifest("workspacedeployments", spec, name=name, finalizers=[FENCE_FINALIZER], labels={"named": name}),
         )
 
 
@@ -265,6 +268,7 @@ def _marks() -> Iterator[Row]:
     yield row("take a leased deployment's fence", "PATCH", leased, freed)
     yield row("delete a leased deployment", "DELETE", leased)
     machines = collection("workspacedeployments")
+    yield row("delete a retired deployment", "DELETE", f"{machines}/retired", None, f"{ADMINS} operator")
     yield row("delete a leased deployment among others", "DELETE", f"{machines}?labelSelector=named%3Dleased")
     yield row("delete others among them", "DELETE", f"{machines}?labelSelector=named%3Dsound", None, ADMINS)
     for path in (leased, f"{machines}/sound"):

@@ -14,6 +14,7 @@ from berth_core.resources import (
     FirewallRule,
     Instance,
     IssuedToken,
+    MachineGrant,
     Project,
     Reservation,
     Resource,
@@ -41,6 +42,11 @@ SPECS: dict[type[Resource], Object] = {
     FirewallRule: {"instance": "i", "source": "192.0.2.0/24"},
     VPNClient: {"instance": "i"},
     AccessRule: {"deployment": "misty-1", "capability": "CAP_INSTANTIATE", "ruleID": 1},
+    MachineGrant: {
+        "users": ["alice"],
+        "types": ["misty"],
+        "networks": [{"cidr": "192.0.2.0/24", "ports": [{"protocol": "UDP", "port": 7400, "endPort": 7500}]}],
+    },
     Account: {"user": "alice"},
     IssuedToken: {
         "sha256": SHA256,

@@ -25,6 +25,7 @@ RULES = Kind(BERTH, "firewallrules")
 VPN_CLIENTS = Kind(BERTH, "vpnclients")
 RESERVATIONS = Kind(BERTH, "reservations")
 ACCESS_RULES = Kind(BERTH, "accessrules")
+GRANTS = Kind(BERTH, "machinegrants")
 DELIVERIES = Kind(BERTH, "deliveries")
 PROJECTS = Kind(BERTH, "projects")
 BUILDS = Kind(BERTH, "builds")
@@ -57,6 +58,7 @@ class Lab:
             VPN_CLIENTS: "VPNClient",
             RESERVATIONS: "Reservation",
             ACCESS_RULES: "AccessRule",
+            GRANTS: "MachineGrant",
             DELIVERIES: "Delivery",
             PROJECTS: "Project",
             BUILDS: "Build",

@@ -23,6 +23,7 @@ from .lab import (
     BERTH,
     BUILDS,
     DEPLOYMENTS,
+    GRANTS,
     INSTANCES,
     KEY,
     PODS,
@@ -40,6 +41,7 @@ pytestmark = pytest.mark.apiserver
 
 CONDITION = {"type": "Odd", "status": "Perhaps", "reason": "Odd", "lastTransitionTime": "2026-01-01T00:00:00Z"}
 WISH = {"user": "ada", "sshKeys": [KEY], "workspaceType": "bench"}
+NETWORK = {"cidr": "192.0.2.0/24", "ports": [{"protocol": "SCTP", "port": 1}]}
 ODD: dict[Kind, tuple[Object, Object]] = {
     TYPES: ({"typeName": "odd", "template": {"image": "none:1"}, "access": "ajar"}, {}),
     DEPLOYMENTS: ({"type": "bench", "heartbeat": "sometimes"}, {}),
@@ -48,6 +50,7 @@ ODD: dict[Kind, tuple[Object, Object]] = {
     VPN_CLIENTS: ({"instance": "none"}, {"conditions": [CONDITION]}),
     RESERVATIONS: ({"user": "ada", "workspaceType": "bench", "priority": 2000, "instance": WISH}, {}),
     ACCESS_RULES: ({"deployment": "other", "capability": "CAP_ODD", "ruleID": 1}, {}),
+    GRANTS: ({"users": ["ada"], "types": ["bench"], "networks": [NETWORK]}, {}),
     PROJECTS: ({"name": "odd", "user": "ada", "repoURL": "what://ever"}, {}),
     BUILDS: ({"project": "odd", "user": "ada", "branch": "main", "priority": 2000}, {}),
 }
@@ -95,7 +98,7 @@ async def test_others_get_their_turns_beside_objects_that_cannot_be_read(
     lease = await lab.lease("one")
     assert lease is not None
     assert lease["user"] == "bob"
-    for kind in (DEPLOYMENTS, INSTANCES, RULES, RESERVATIONS, TYPES, VPN_CLIENTS, BUILDS):
+    for kind in (DEPLOYMENTS, INSTANCES, RULES, RESERVATIONS, TYPES, VPN_CLIENTS, GRANTS, BUILDS):
         shown = await lab.until(kind, "odd", lambda o: condition(o, "Readable", "status") == "False", seconds=30)
         assert "cannot be read" in str(condition(shown, "Readable", "message"))
     log = (operators.folder / "operator-0.log").read_text()

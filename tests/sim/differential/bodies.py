@@ -39,6 +39,7 @@ EXTRA: Final[dict[str, Object]] = {
     "instances": {"workspaceType": "a", "user": "a"},
     "reservations": {"workspaceType": "a"},
     "builds": {"branch": "a"},
+    "machinegrants": {"networks": [{"cidr": "10.0.0.0/8"}]},
     "firewallrules": {"source": "10.0.0.0/8"},
 }
 """Fields that CEL rules ask for beyond the required ones."""

@@ -169,12 +169,15 @@ def _allowed_are_networks(new: Any, _: Any) -> bool:
     return all(_is_cidr(network) for network in _get(new, "spec.network.allowed") or ())
 
 
+def _is_masked(text: str) -> bool:
+    return _is_cidr(text) and ipaddress.ip_interface(text).ip == ipaddress.ip_interface(text).network.network_address
+
+
 def _is_of_a_machine(text: str) -> bool:
-    if not _is_cidr(text):
+    if not _is_masked(text):
         return False
     network = ipaddress.ip_interface(text).network
-    least = 24 if network.version == 4 else 64
-    return network.prefixlen >= least and ipaddress.ip_interface(text).ip == network.network_address
+    return network.prefixlen >= (24 if network.version == 4 else 64)
 
 
 def _machine_has_networks(new: Any, _: Any) -> bool:
@@ -183,6 +186,14 @@ def _machine_has_networks(new: Any, _: Any) -> bool:
 
 def _ports_are_ranges(new: Any, _: Any) -> bool:
     return all(port.get("endPort", port["port"]) >= port["port"] for port in new.get("ports") or ())
+
+
+def _granted_are_networks(new: Any, _: Any) -> bool:
+    return all(_is_masked(one["cidr"]) for one in new["networks"])
+
+
+def _granted_ports_are_ranges(new: Any, _: Any) -> bool:
+    return all(_ports_are_ranges(one, None) for one in new["networks"])
 
 
 def _machine_stays(new: Any, old: Any) -> bool:
@@ -264,6 +275,10 @@ RULES: Final[dict[str, Predicate]] = {
     "self.addresses.all(a, isCIDR(a) && cidr(a) == cidr(a).masked() && cidr(a).prefixLength() >="
     " (cidr(a).ip().family() == 4 ? 24 : 64))": _machine_has_networks,
     "!has(self.ports) || self.ports.all(p, !has(p.endPort) || p.endPort >= p.port)": _ports_are_ranges,
+    "self.networks.all(n, isCIDR(n.cidr) && cidr(n.cidr) == cidr(n.cidr).masked())": _granted_are_networks,
+    "self.networks.all(n, !has(n.ports) || n.ports.all(p, !has(p.endPort) || p.endPort >= p.port))": (
+        _granted_ports_are_ranges
+    ),
     "!has(oldSelf.queued) || (has(self.queued) && self.queued.since >= oldSelf.queued.since && self.queued.version"
     " >= oldSelf.queued.version)": _queued_moves_back,
     "!has(oldSelf.nonce) || (has(self.nonce) && (self.nonce == oldSelf.nonce || !has(oldSelf.reason)))": (

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from berth_core.firewall import Endpoints, PortRange
 from berth_core.machines.placement import IN_USE, OUT_OF_REACH, OUTSIDE, Grounds
 from berth_core.machines.sharing import Claimant, blocks, in_use
-from berth_core.resources.workspacedeployment import MachineNetwork
+from berth_core.resources.machines.network import MachineNetwork
 
 GROUNDS = Grounds(
     machines=(ip_network("192.0.2.0/24"), ip_network("2001:db8:7::/48"), ip_network("169.254.0.0/16")),

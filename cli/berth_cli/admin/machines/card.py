@@ -80,6 +80,7 @@ def wire(lent: Lent) -> dict[str, Any]:
         "id": wd.public_id,
         "type": wd.spec.type,
         "network": wd.network.wire() if wd.network is not None else None,
+        "grant": wd.spec.grant,
         "health": wd.spec.health.wire() if wd.spec.health is not None else None,
         "lease": wd.status.lease.wire() | {"epoch": wd.status.epoch} if wd.status.lease is not None else None,
         "leasedNetwork": network.wire() if network is not None else None,

@@ -4,13 +4,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from berth_cli.ui.help import Commands
+from berth_cli.ui.help import KEEPERS, Commands
 from berth_cli.ui.options import Form, Kubeconfig, Output, Release, Workspaces
 
 if TYPE_CHECKING:
     from berth_cli.admin.machines.facts import Lent
 
-app = Commands(help="Machines at addresses: show one, and check the walls around it.")
+app = Commands(help="Machines at addresses: register your own; show one, and check the walls around it.")
 
 SHOW_EXAMPLES = """
 Examples:
@@ -29,7 +29,7 @@ Examples:
 Deployment = Annotated[str, typer.Argument(help="Name or id of the machine's deployment.")]
 
 
-@app.command(epilog=SHOW_EXAMPLES)
+@app.command(epilog=SHOW_EXAMPLES, rich_help_panel=KEEPERS)
 def show(
     deployment: Deployment,
     output: Form = Output.TABLE,
@@ -56,6 +56,7 @@ def show(
         Column("HEALTH", lambda one: card.health(one) or "nobody asks: set spec.health"),
         Column("HOLDER", lambda one: card.holder(one) or "nobody"),
         Column("LEASED", card.leased),
+        Column("GRANT", lambda one: one.wd.spec.grant),
         *map(condition, card.SHOWN),
     ]
     show_one(lent, Table(columns, lambda one: one.wd.metadata.name, card.wire), output)
@@ -64,7 +65,7 @@ def show(
             typer.echo(f"\n{printable(line)}")
 
 
-@app.command(epilog=CHECK_EXAMPLES)
+@app.command(epilog=CHECK_EXAMPLES, rich_help_panel=KEEPERS)
 def check(
     deployment: Deployment,
     output: Form = Output.TABLE,

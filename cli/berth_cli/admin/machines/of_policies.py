@@ -12,7 +12,7 @@ from berth_core.firewall.endpoints import endpoint_rules
 from berth_core.kube import conditions
 from berth_core.kube.types import Object
 from berth_core.machines.placement import Grounds
-from berth_core.resources.workspacedeployment import MachineNetwork
+from berth_core.resources.machines.network import MachineNetwork
 
 VERSIONS: Final = frozenset({4, 6})
 

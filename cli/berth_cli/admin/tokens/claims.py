@@ -18,6 +18,7 @@ LONGEST_TOKEN: Final = 8192
 """Characters of the longest token that the API reads."""
 MOST_TYPES: Final = 64
 WRITE_SCOPE: Final = "rw"
+OWN_SCOPE: Final = "own"
 _TYPE: Final = re.compile(r"[A-Za-z_0-9]+")
 ALGORITHM: Final = "RS256"
 
@@ -95,6 +96,7 @@ def record(request: TokenRequest, payload: dict[str, Any], token: str) -> Issued
         expires=_time(payload["exp"]),
         superuser=request.superuser,
         read_only=bool(request.scope) and WRITE_SCOPE not in request.scope,
+        own=OWN_SCOPE in request.scope,
         instance=request.instance,
         types=list(request.types),
     )

@@ -9,10 +9,21 @@ from berth_core.kube.client import Client
 from berth_core.kube.errors import NotFoundError
 from berth_core.kube.types import Object
 from berth_core.reading import at
-from berth_core.resources import AccessRule, Build, FirewallRule, Instance, Project, Reservation, Resource, VPNClient
+from berth_core.resources import (
+    AccessRule,
+    Build,
+    FirewallRule,
+    Instance,
+    Project,
+    Reservation,
+    Resource,
+    VPNClient,
+    WorkspaceDeployment,
+)
 
 DELETED: Final = (Reservation, VPNClient, FirewallRule, AccessRule, Project)
 """Kinds that end by deletion; a Project's builds go with it. Reservations come first: their turns make Instances."""
+LOCKED: Final = "is locked: look at the machine, then `berth deployment unlock` it or `berth deployment dissolve` it"
 SHUT: Final = (("action", ("DROP", "REJECT")), ("capability", ("CAP_NO_INSTANTIATE",)))
 """Fields and values of rules that only forbid: they stay, since their removal would permit more."""
 LATE_SECONDS: Final = 20.0
@@ -45,6 +56,9 @@ async def _once(client: Client, namespace: str, sha256: str) -> list[str]:
     for obj in await _objects_of(client, Instance, namespace, sha256):
         if not at(obj, "spec", "terminate") and not at(obj, "status", "endTime"):
             lines += await _change(client, Instance, obj, {"terminate": True})
+    for obj in await _objects_of(client, WorkspaceDeployment, namespace, sha256):
+        if not at(obj, "spec", "lockout") and not at(obj, "spec", "dissolved"):
+            lines += await _change(client, WorkspaceDeployment, obj, {"lockout": True}, LOCKED)
     return lines
 
 
@@ -53,11 +67,11 @@ async def _objects_of(client: Client, kind: type[Resource], namespace: str, sha2
     return objects
 
 
-async def _change(client: Client, kind: type[Resource], obj: Object, spec: Object) -> list[str]:
+async def _change(client: Client, kind: type[Resource], obj: Object, spec: Object, becomes: str = "ends") -> list[str]:
     metadata = obj["metadata"]
     body = {"metadata": {"uid": metadata["uid"]}, "spec": spec}
     try:
         await client.patch(kind.api(), metadata["namespace"], metadata["name"], body)
     except NotFoundError:
         return []  # it is gone meanwhile
-    return [f"{kind.KIND} {metadata['name']} of {metadata['namespace']} ends"]
+    return [f"{kind.KIND} {metadata['name']} of {metadata['namespace']} {becomes}"]

@@ -20,6 +20,8 @@ Examples:
 
   berth token create --user ci --scope ro --type fixed_misty2
 
+  berth token create --user alice --scope own
+
   berth token create --user root --superuser --expires 1h
 
   berth token create --user demo --type fixed_misty2 --expire-d 600
@@ -57,7 +59,11 @@ def create(
     expires: Annotated[str, typer.Option(help="How long it lives, such as 90m, 12h or 30d; at most 366d.")] = "30d",
     superuser: Annotated[bool, typer.Option("--superuser", help="Sees and ends everything.")] = False,
     scope: Annotated[
-        list[str] | None, typer.Option(help="Scope, may be repeated; without rw among them it reads only.")
+        list[str] | None,
+        typer.Option(
+            help="Scope, may be repeated: `rw` takes instances and changes them, `own` registers and changes machines;"
+            " without either it reads only. Without scopes it may do all."
+        ),
     ] = None,
     instance: Annotated[str | None, typer.Option(help="Works for this instance (its id) only.")] = None,
     type_: Annotated[
@@ -167,8 +173,8 @@ def revoke(
         bool,
         typer.Option(
             "--with-what-it-made",
-            help="End its instances and builds too, and delete its reservations, VPN clients, rules and projects with"
-            " all their builds. Takes 20 s.",
+            help="End its instances and builds too, lock its machines, and delete its reservations, VPN clients, rules"
+            " and projects with all their builds. Takes 20 s.",
         ),
     ] = False,
     workspaces: Annotated[

@@ -71,6 +71,8 @@ def may(spec: IssuedTokenSpec) -> str:
     words = ["everything" if spec.superuser else "read" if spec.read_only else "read and write"]
     if spec.superuser and spec.read_only:
         words = ["read everything"]
+    if spec.own:
+        words.append("own machines")
     if spec.instance:
         words.append(f"instance {spec.instance}")
     if spec.types:

@@ -6,7 +6,7 @@ from berth_core import names
 from berth_core.firewall import PortRange
 from berth_core.kube.types import Object
 from berth_core.resources import WorkspaceDeployment
-from berth_core.resources.workspacedeployment import MachineNetwork
+from berth_core.resources.machines.network import MachineNetwork
 from berth_operator.instances.manifests.service import NOBODY
 from berth_operator.pods.view import PodView
 from berth_operator.settings.config import Config

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from berth_core import names
 from berth_core.kube.types import Object
 from berth_core.resources import Instance, WorkspaceDeployment, WorkspaceType
-from berth_core.resources.workspacedeployment import Machine, MachineNetwork
+from berth_core.resources.machines.network import Machine, MachineNetwork
 
 
 @dataclass(frozen=True)

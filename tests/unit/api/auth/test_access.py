@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from berth_api.access_rules.service import SMALL_ID, next_rule_id
 from berth_api.auth import access
 from berth_api.auth.identity import Identity
-from berth_api.http.errors import MissingError, NotPermittedError
+from berth_api.http.errors import BadRequestError, MissingError, NotPermittedError
 from berth_core.resources import AccessRule, WorkspaceType
 
 from ..samples import deployment, reservation
@@ -97,6 +97,18 @@ def test_owners_and_superusers_change_rules_and_nobody_else() -> None:
     access.need_owner(caller("root", superuser=True), MINE)
     with pytest.raises(NotPermittedError, match="only owners"):
         access.need_owner(caller("alice"), OTHER)
+
+
+def test_a_token_with_scopes_keeps_machines_by_the_scope_own_only() -> None:
+    access.need_machines(caller(), "arm")
+    access.need_machines(caller(read_only=True, types=frozenset({"arm"})), "arm")
+    for identity in (caller(may_own=False), caller(types=frozenset({"leg"})), caller(instance="i")):
+        with pytest.raises(BadRequestError):
+            access.need_machines(identity, "arm")
+    access.need_keeping(caller(read_only=True, may_own=True))
+    access.need_keeping(caller(read_only=False, may_own=False))
+    with pytest.raises(BadRequestError, match="does not permit change"):
+        access.need_keeping(caller(read_only=True, may_own=False))
 
 
 def test_rules_concern_whom_they_name_and_everybody() -> None:

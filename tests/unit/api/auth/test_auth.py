@@ -99,6 +99,8 @@ def test_claims_become_an_identity() -> None:
     assert not full.read_only
     assert (full.organisation, full.types, full.expire_d) == ("lab", frozenset({"arm"}), 60)
     assert read(sc=[]).read_only
+    assert [read(**claims).may_own for claims in ({}, {"sc": "own"}, {"sc": ["rw", "own"]})] == [True] * 3
+    assert [read(sc=scope).may_own for scope in ([], ["rw"], ["OWN"])] == [False] * 3
     assert read(sc=["RW"]).read_only
     assert read(wt=[]).types == frozenset()
 

@@ -15,6 +15,7 @@ from berth_api.http.bodies import bind
 from berth_api.http.errors import BadRequestError
 from berth_api.keepalive.schemas import ExtendRequest
 from berth_api.launch.schemas import LaunchAnyRequest
+from berth_api.machines.schemas import ChangeRequest, RegistrationRequest
 from berth_api.reservations.wish import LaunchRequest
 
 PROJECT = {"repo_url": "https://git.example.test/lab/arm.git"}
@@ -24,13 +25,17 @@ json_values: st.SearchStrategy[Any] = st.recursive(
     max_leaves=5,
 )
 names = st.sampled_from(
-    ["sshkey", "vpn", "reserve", "eurl", "expire_d", "keepalive", "allow_noop", "repo", "wds", "cap"]
+    [
+        *("sshkey", "vpn", "reserve", "eurl", "expire_d", "keepalive", "allow_noop", "repo", "wds", "cap"),
+        *("type", "machine", "health", "maintenance", "desc", "region", "type_version"),
+    ]
 )
+MODELS = (LaunchRequest, LaunchAnyRequest, AccessRuleRequest, FirewallRequest, ExtendRequest)
 
 
 @given(st.dictionaries(names | st.text(max_size=5), json_values, max_size=5))
 def test_any_object_is_understood_or_refused(body: dict[str, Any]) -> None:
-    for model in (LaunchRequest, LaunchAnyRequest, AccessRuleRequest, FirewallRequest, ExtendRequest):
+    for model in (*MODELS, RegistrationRequest, ChangeRequest):
         with contextlib.suppress(BadRequestError):
             bind(model, body)
 
@@ -182,3 +187,32 @@ def test_of_a_key_the_refusal_says_what_is_wrong_with_it() -> None:
 def test_of_a_repository_the_refusal_names_the_wrong_part() -> None:
     with pytest.raises(BadRequestError, match=r"^value for option `repo`: its `url` takes ."):
         bind(LaunchRequest, {"repo": {"url": "x"}})
+
+
+MACHINE = {"network": {"addresses": ["192.0.2.40", "2001:DB8::7"], "ports": ["22", "7400-7500/UDP"]}}
+
+
+def test_a_machine_is_written_as_the_cluster_has_it() -> None:
+    machine = bind(RegistrationRequest, {"type": "arm", "machine": MACHINE}).machine.spec()
+    assert machine.network is not None
+    assert machine.network.wire() == {
+        "addresses": ["192.0.2.40/32", "2001:db8::7/128"],
+        "ports": [{"protocol": "TCP", "port": 22}, {"protocol": "UDP", "port": 7400, "endPort": 7500}],
+    }
+    assert [port.text() for port in machine.network.ports] == ["22/TCP", "7400-7500/UDP"]
+
+
+def test_a_change_names_what_is_given_and_null_takes_away_what_can_go() -> None:
+    assert bind(ChangeRequest, {}).changes() == {}
+    body = {"desc": "", "region": None, "machine": None, "health": None, "maintenance": None}
+    assert bind(ChangeRequest, body).changes() == {"description": "", "health": None, "maintenance": None}
+    changes = bind(ChangeRequest, {"health": {"tcp": 22.0}, "maintenance": {"reason": "x"}}).changes()
+    assert changes["health"] | {"tcp": 22, "http": None, "host": None} == changes["health"]
+    assert changes["maintenance"] == {"reason": "x", "until": None}
+
+
+def test_a_wrong_part_of_a_machine_is_named_by_its_path() -> None:
+    with pytest.raises(BadRequestError, match=r"value for option `machine\.network\.ports` must be at most 32"):
+        bind(RegistrationRequest, {"type": "arm", "machine": {"network": {"addresses": ["192.0.2.1"], "ports": ["x"]}}})
+    with pytest.raises(BadRequestError, match=r"value for option `health\.every` must be 1 to 3600 seconds"):
+        bind(ChangeRequest, {"health": {"tcp": 1, "every": 3601}})

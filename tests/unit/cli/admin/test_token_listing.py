@@ -68,6 +68,7 @@ def test_by_user_the_newest_first() -> None:
     [
         ({}, "read and write"),
         ({"read_only": True}, "read"),
+        ({"read_only": True, "own": True}, "read, own machines"),
         ({"superuser": True}, "everything"),
         ({"superuser": True, "read_only": True}, "read everything"),
         ({"instance": "i", "types": ["a", "b"]}, "read and write, instance i, types a, b"),

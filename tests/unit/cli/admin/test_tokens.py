@@ -62,9 +62,20 @@ def test_what_the_api_would_refuse_is_not_made(request_: TokenRequest, message: 
 
 
 @pytest.mark.parametrize(
-    ("scope", "read_only"), [((), False), (("rw",), False), (("ci", "rw"), False), (("ro",), True), (("",), True)]
+    ("scope", "read_only", "own"),
+    [
+        ((), False, False),
+        (("rw",), False, False),
+        (("ci", "rw"), False, False),
+        (("ro",), True, False),
+        (("",), True, False),
+        (("own",), True, True),
+        (("rw", "own"), False, True),
+    ],
 )
-def test_the_record_says_what_the_token_may_and_never_the_token(scope: tuple[str, ...], read_only: bool) -> None:
+def test_the_record_says_what_the_token_may_and_never_the_token(
+    scope: tuple[str, ...], read_only: bool, own: bool
+) -> None:
     request = TokenRequest("alice", DAY, superuser=True, scope=scope, instance=ID, types=("a", "b"))
     kept = claims.record(request, claims.claims(request, NOW), "the token")
     assert kept.wire() == {
@@ -74,6 +85,7 @@ def test_the_record_says_what_the_token_may_and_never_the_token(scope: tuple[str
         "expires": "2026-05-02T00:00:00Z",
         "superuser": True,
         "readOnly": read_only,
+        "own": own,
         "instance": ID,
         "types": ["a", "b"],
     }

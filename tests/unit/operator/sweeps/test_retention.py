@@ -15,6 +15,7 @@ from berth_operator.sweeps.retention import (
     REST,
     Past,
     beyond,
+    deployment_goes_at,
     instance_goes_at,
     next_look,
     reservation_goes_at,
@@ -44,6 +45,19 @@ def test_what_is_over_goes_after_the_retention_and_what_is_not_never(goes_at: An
     assert goes_at(over(kind) | {"status": {}}, KEPT) is None
     assert goes_at({"metadata": {"name": "x"}}, KEPT) is None
     assert goes_at(over(kind, deletionTimestamp=timestamp(NOW)), KEPT) is None
+
+
+def test_a_machine_that_its_owner_retired_goes_after_the_retention_and_others_never() -> None:
+    spec = {"grant": "lab", "dissolved": timestamp(NOW)}
+    metadata = {"name": "x", "creationTimestamp": timestamp(NOW)}
+    assert deployment_goes_at({"metadata": metadata, "spec": spec}, KEPT) == NOW + KEPT
+    for kept in (
+        {"metadata": metadata, "spec": {"grant": "lab"}},
+        {"metadata": metadata, "spec": {"dissolved": timestamp(NOW)}},
+        {"metadata": metadata, "spec": spec, "status": {"lease": {"instance": "i"}}},
+        {"metadata": metadata | {"deletionTimestamp": timestamp(NOW)}, "spec": spec},
+    ):
+        assert deployment_goes_at(kept, KEPT) is None
 
 
 def test_a_reservation_whose_instance_is_being_made_stays() -> None:

@@ -1,0 +1,1 @@
+"""Owners' machines: POST /deployment, PATCH and DELETE /deployment/:id."""
