@@ -12,7 +12,7 @@ from berth_core.firewall import Network
 from berth_core.machines.grants import Wanted, fault, lack, stray_probe
 from berth_core.machines.placement import NOT_GRANTED
 from berth_core.resources import MachineGrant, WorkspaceDeployment
-from berth_core.resources.machines.network import MachineNetwork
+from berth_core.resources.machines.network import InboundPort, MachineNetwork
 from berth_core.resources.workspacedeployment import Health
 
 Point = tuple[int, int, str, int]
@@ -83,6 +83,13 @@ def test_a_refusal_names_the_grant_and_the_part_that_is_outside() -> None:
     sentence = str(lack(grant(ARM), wanted(network)))
     assert "192.0.2.40/32 with all ports lies in no entry of MachineGrant lab" in sentence
     assert "192.0.2.32/28 with TCP 30000-30010 and UDP 7400" in sentence
+
+
+def test_no_grant_lets_a_machine_connect_to_workspaces() -> None:
+    network = machine("192.0.2.40/32", ports=(("TCP", 30002, 30002),))
+    assert lack(grant(ARM), wanted(network)) is None
+    network.inbound.append(InboundPort(protocol="UDP", port=7400))
+    assert "inbound" in str(lack(grant(ARM), wanted(network)))
 
 
 def deployment(**spec: Any) -> WorkspaceDeployment:
