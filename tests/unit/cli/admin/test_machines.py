@@ -312,8 +312,5 @@ def test_a_card_shows_the_conditions_of_the_machine_with_their_next_steps() -> N
     assert step.startswith("Online: ")
     wire = card.wire(shown)
     assert [entry["type"] for entry in wire["conditions"]] == ["Online", "Reachable", "Walled"]
-    assert (wire["lease"]["epoch"], wire["available"], wire["leasedNetwork"]) == (
-        3,
-        False,
-        ARM["network"] | {"inbound": []},
-    )
+    own = ARM["network"] | {"inbound": []}
+    assert (wire["lease"]["epoch"], wire["available"], wire["leasedNetwork"]) == (3, False, own)
