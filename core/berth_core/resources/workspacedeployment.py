@@ -65,6 +65,42 @@ class MachineNetwork(Model):
         return firewall.Endpoints(networks, tuple(port.reached() for port in self.ports))
 
 
+class CelSelector(Model):
+    """A CEL expression over one device."""
+
+    expression: str = Field(
+        description="Expression that is true for the device, as in a ResourceClaim. Berth proves absence and ambiguity"
+        " of devices where it is made of equalities that are joined by &&: of device.driver and of attributes.",
+        min_length=1,
+        max_length=4096,
+    )
+
+
+class DeviceSelector(Model):
+    """A condition on a device."""
+
+    cel: CelSelector = Field(description="CEL expression over the device.")
+
+
+class MachineDevice(Model):
+    """A device that Dynamic Resource Allocation gives."""
+
+    name: str = Field(
+        description="Name of the device within the machine.", pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=32
+    )
+    device_class_name: str = Field(
+        description="DeviceClass of the device (`kubectl get deviceclasses`). It has the label berth.dev/machines=true,"
+        " so that nobody but Berth claims its devices.",
+        pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$",
+        max_length=253,
+    )
+    selectors: list[DeviceSelector] = Field(
+        default_factory=list,
+        description="Conditions on the device beside those of its class; all must hold, and for one device only.",
+        max_length=8,
+    )
+
+
 class Machine(Model):
     """A machine apart from its workspace."""
 
@@ -73,6 +109,17 @@ class Machine(Model):
         description="Endpoints that workspaces and hooks reach in a lease of this deployment, and nobody else."
         " Absent where the machine has no address of its own.",
     )
+    devices: list[MachineDevice] | None = Field(
+        None,
+        description="Devices of the machine, each a ResourceClaim of its own for every lease, which workspaces and"
+        " hooks have. Absent for a machine without any.",
+        max_length=8,
+    )
+
+
+def devices_of(machine: Machine | None) -> tuple[MachineDevice, ...]:
+    """Return the devices of a machine, or of none."""
+    return tuple(machine.devices or ()) if machine is not None else ()
 
 
 class QuarantineRelease(Model):
@@ -216,7 +263,7 @@ class WorkspaceDeploymentStatus(Model):
     conditions: list[Condition] = Field(
         default_factory=list,
         description="Conditions: Online, Reachable, Maintenance, Available, Begun, Cleaning, Quarantined, IdConflict,"
-        " OverridesConflict, Walled, Readable. Never cleared, only changed.",
+        " OverridesConflict, Walled, DevicesFound, Readable. Never cleared, only changed.",
         max_length=16,
     )
 
@@ -237,6 +284,12 @@ def machine_rules(at: str) -> tuple[Rule, ...]:
             message=f"{at}.ports: endPort is the last port of a range, and not below port",
         ),
     )
+
+
+def device_rules(at: str) -> tuple[Rule, ...]:
+    """Rules of a list of MachineDevices at a path in a resource."""
+    message = f"{at}: give each device a name of its own"
+    return (Rule(at=at, rule="self.all(d, self.exists_one(other, other.name == d.name))", message=message),)
 
 
 class WorkspaceDeployment(Resource):
@@ -280,6 +333,7 @@ class WorkspaceDeployment(Resource):
     )
     RULES: ClassVar[tuple[Rule, ...]] = (
         *machine_rules("spec.machine.network"),
+        *device_rules("spec.machine.devices"),
         Rule(
             at="spec.health",
             rule="has(self.tcp) != has(self.http)",
@@ -353,6 +407,11 @@ class WorkspaceDeployment(Resource):
     def network(self) -> MachineNetwork | None:
         """Endpoints of its machine; None where that has none."""
         return self.spec.machine.network if self.spec.machine is not None else None
+
+    @property
+    def devices(self) -> tuple[MachineDevice, ...]:
+        """Devices of its machine."""
+        return devices_of(self.spec.machine)
 
     def warm_nonce(self, epoch: int) -> str | None:
         """Nonce of a warm pod's Secrets for an epoch; None where there are none or an earlier version made them."""

@@ -38,12 +38,17 @@ FIRST: Final = IPv4Address("127.64.0.1")
 
 @dataclass
 class Puppets:
-    """One node and the pods on it. ``first`` is the first address; tests side by side take others."""
+    """One node and the pods on it. ``first`` is the first address; tests side by side take others.
+
+    Pods of builds and of hooks, in which no agent is, are left to the test.
+    """
 
     client: Client
     namespace: str
     node: str
     first: IPv4Address = FIRST
+    binds: bool = True
+    """Pods are bound here; else a scheduler does it."""
     states: dict[str, Object] = field(default_factory=dict)
     """The last body that each agent was pushed, by its pod's name."""
     revoked: dict[str, list[str]] = field(default_factory=dict)
@@ -105,8 +110,8 @@ class Puppets:
             for _ in range(AT_ONCE):
                 tasks.create_task(work())
             async for pod in self._pods():
-                if names.BUILD_LABEL in pod["metadata"]["labels"]:
-                    continue  # no agent is in it
+                if pod["metadata"]["labels"].keys() & {names.BUILD_LABEL, names.HOOK_LABEL}:
+                    continue
                 name = pod["metadata"]["name"]
                 if pod["metadata"].get("deletionTimestamp"):
                     self.deleting.setdefault(name, datetime.now(UTC))
@@ -129,7 +134,7 @@ class Puppets:
         name, phase = pod["metadata"]["name"], (pod.get("status") or {}).get("phase")
         try:
             if not pod["spec"].get("nodeName"):
-                if not pod["metadata"].get("deletionTimestamp"):
+                if self.binds and not pod["metadata"].get("deletionTimestamp"):
                     target = {"apiVersion": "v1", "kind": "Node", "name": self.node}
                     body: Object = {"metadata": {"name": name}, "target": target}
                     await self.client.request("POST", PODS.path(self.namespace, name, "binding"), body=body)
