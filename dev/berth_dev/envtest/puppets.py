@@ -141,7 +141,7 @@ class Puppets:
             elif pod["metadata"].get("deletionTimestamp"):
                 if phase != "Failed":
                     await self._report(pod, {"phase": "Failed"} | _containers(pod, _TERMINATED))
-            elif phase != "Running":
+            elif phase not in ("Running", "Failed", "Succeeded"):
                 at: Object = {"phase": "Running", "podIP": address, "podIPs": [{"ip": address}]}
                 running = _containers(pod, {"running": {"startedAt": _now()}}, self.last_words)
                 await self._report(pod, at | running)
