@@ -185,6 +185,11 @@ def _ports_are_ranges(new: Any, _: Any) -> bool:
     return all(port.get("endPort", port["port"]) >= port["port"] for port in new.get("ports") or ())
 
 
+def _names_differ(new: Any, _: Any) -> bool:
+    names = [one["name"] for one in new]
+    return len(set(names)) == len(names)
+
+
 def _machine_stays(new: Any, old: Any) -> bool:
     return not _has(old, "epoch") or (
         _has(new, "machine") == _has(old, "machine") and (not _has(new, "machine") or _equal("machine")(new, old))
@@ -264,6 +269,7 @@ RULES: Final[dict[str, Predicate]] = {
     "self.addresses.all(a, isCIDR(a) && cidr(a) == cidr(a).masked() && cidr(a).prefixLength() >="
     " (cidr(a).ip().family() == 4 ? 24 : 64))": _machine_has_networks,
     "!has(self.ports) || self.ports.all(p, !has(p.endPort) || p.endPort >= p.port)": _ports_are_ranges,
+    "self.all(d, self.exists_one(other, other.name == d.name))": _names_differ,
     "!has(oldSelf.queued) || (has(self.queued) && self.queued.since >= oldSelf.queued.since && self.queued.version"
     " >= oldSelf.queued.version)": _queued_moves_back,
     "!has(oldSelf.nonce) || (has(self.nonce) && (self.nonce == oldSelf.nonce || !has(oldSelf.reason)))": (
