@@ -101,10 +101,9 @@ class Puppets:
                 name = await waiting.get()
                 if (pod := latest.pop(name, None)) is None:
                     continue
-                if name not in digests:
-                    digests[name] = str(next(addresses))
-                    await self._serve(runner, pod, digests[name])
-                await self._play(pod, digests[name])
+                if name not in digests and await self._serve(runner, pod, address := str(next(addresses))):
+                    digests[name] = address
+                await self._play(pod, digests.get(name))
 
         async with asyncio.TaskGroup() as tasks:
             for _ in range(AT_ONCE):
@@ -129,8 +128,8 @@ class Puppets:
                 if event.type in ("ADDED", "MODIFIED"):
                     yield event.object
 
-    async def _play(self, pod: Object, address: str) -> None:
-        """Send a kubelet's next report, if any."""
+    async def _play(self, pod: Object, address: str | None) -> None:
+        """Send a kubelet's next report, if any. A pod without an address waits for its Secret."""
         name, phase = pod["metadata"]["name"], (pod.get("status") or {}).get("phase")
         try:
             if not pod["spec"].get("nodeName"):
@@ -141,7 +140,7 @@ class Puppets:
             elif pod["metadata"].get("deletionTimestamp"):
                 if phase != "Failed":
                     await self._report(pod, {"phase": "Failed"} | _containers(pod, _TERMINATED))
-            elif phase not in ("Running", "Failed", "Succeeded"):
+            elif address is not None and phase not in ("Running", "Failed", "Succeeded"):
                 at: Object = {"phase": "Running", "podIP": address, "podIPs": [{"ip": address}]}
                 running = _containers(pod, {"running": {"startedAt": _now()}}, self.last_words)
                 await self._report(pod, at | running)
@@ -157,15 +156,17 @@ class Puppets:
             yield address
             address += 1
 
-    async def _serve(self, runner: web.AppRunner, pod: Object, address: str) -> None:
+    async def _serve(self, runner: web.AppRunner, pod: Object, address: str) -> bool:
+        """Serve as a pod's agent; False where its Secret is not there."""
         volumes = {volume["name"]: volume for volume in pod["spec"]["volumes"]}
         name = volumes["berth-agent"]["secret"]["secretName"]
         try:
             secret = await self.client.get(SECRETS, self.namespace, name)
         except NotFoundError:  # the lease has ended already
-            return
+            return False
         self._names[address] = pod["metadata"]["name"]
         await web.TCPSite(runner, address, names.AGENT_PORT, ssl_context=_context(secret["data"])).start()
+        return True
 
     def _app(self) -> web.Application:
         app = web.Application()

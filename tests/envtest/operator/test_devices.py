@@ -9,10 +9,12 @@ import secrets
 from collections.abc import AsyncIterator, Iterator
 from ipaddress import IPv4Address
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from berth_core.kube.types import Object
+from berth_core import ids, names
+from berth_core.kube.types import Kind, Object
 from berth_dev.envtest.apiserver import ApiServer
 from berth_dev.envtest.puppets import NODES, Puppets
 from berth_dev.envtest.testing import Namespaces, make_namespaces
@@ -20,12 +22,13 @@ from berth_dev.envtest.testing import Namespaces, make_namespaces
 from .conftest import lab_in
 from .devices import CLAIMS, FREED, Driver, device_of, reserved_for, scheduling, with_room
 from .hooks import exited
+from .killing import Happens, kill_when, nothing_left
 from .lab import DEPLOYMENTS, INSTANCES, PODS, Lab, condition
 from .process import Operators, restricted_kubeconfig
 
 pytestmark = pytest.mark.apiserver
 
-TEMPLATE = {"template": {"image": "workspace.invalid/none:1"}}
+TEMPLATE: dict[str, Any] = {"template": {"image": "workspace.invalid/none:1"}}
 LONG = 30
 """Seconds for what Kubernetes' own processes do."""
 
@@ -162,8 +165,8 @@ async def test_the_next_holder_gets_the_device_only_after_the_give_back(
             seen.append((event.object["metadata"]["name"], event.type))
             if event.type == "MODIFIED" and device_of(event.object) is not None:
                 break
-    names = [name for name, _ in seen]
-    assert seen.index((claim, "DELETED")) < names.index(claim_of(second, 2)), "made when nothing was left of the first"
+    claims = [name for name, _ in seen]
+    assert seen.index((claim, "DELETED")) < claims.index(claim_of(second, 2)), "made when nothing was left of the first"
 
 
 async def test_the_device_stays_the_leases_while_no_pod_of_it_uses_it(
@@ -234,3 +237,164 @@ async def test_a_lease_whose_device_is_not_there_says_which_device_by_which_sele
 
 async def ended_for(lab: Lab, name: str) -> Object:
     return await lab.until(INSTANCES, name, lambda o: "reason" in o["status"], seconds=2 * LONG)
+
+
+async def online(lab: Lab, reason: str, seconds: float = 10) -> Object:
+    return await lab.until(DEPLOYMENTS, "one", lambda o: condition(o, "Online") == reason, seconds=seconds)
+
+
+async def test_a_free_deployment_is_offline_while_its_device_is_unplugged_or_tainted(
+    field: Lab, driver: Driver, operators: Operators
+) -> None:
+    operators.start()
+    await driver.offer("A7", "B8")
+    await field.type(**TEMPLATE)
+    await field.deployment("one", machine=driver.arm("A7"))
+    assert f"{driver.name}/{driver.node}/a7" in str(
+        condition(await found(field, "DevicesFound"), "DevicesFound", "message")
+    )
+    await driver.offer("B8")
+    shown = await online(field, "DeviceMissing", seconds=10)
+    assert condition(shown, "Available") == "Offline"
+    assert 'orValue("") == "A7"' in str(condition(shown, "Online", "message"))
+    await driver.offer("A7", "B8")
+    await field.until(DEPLOYMENTS, "one", lambda o: condition(o, "Available") == "Free")
+    taint: Object = {"key": "devices.test/unplugged", "effect": "NoSchedule"}
+    await driver.offer("A7", "B8", taints={"a7": [taint]})
+    assert "devices.test/unplugged" in str(condition(await online(field, "DeviceMissing"), "Online", "message"))
+    await driver.offer("A7", "B8", taints={"a7": [taint | {"effect": "None"}]})
+    await field.until(DEPLOYMENTS, "one", lambda o: condition(o, "Available") == "Free")
+    await driver.remove()
+    assert "there is no DeviceClass" in str(condition(await online(field, "DeviceMissing"), "Online", "message"))
+
+
+async def test_a_selector_that_fits_two_devices_is_refused_until_it_fits_one(
+    field: Lab, driver: Driver, operators: Operators
+) -> None:
+    operators.start()
+    await driver.offer(left="A7", right="A7")
+    await field.type(**TEMPLATE)
+    await field.create(DEPLOYMENTS, "one", {"type": "bench", "machine": driver.arm("A7")})
+    shown = await online(field, "DeviceAmbiguous", seconds=LONG)
+    assert condition(shown, "Available") == "Offline"
+    for place in ("left", "right"):
+        assert f"{driver.name}/{driver.node}/{place}" in str(condition(shown, "Online", "message"))
+    await field.instance("ada", deployments=["one"])
+    await driver.offer(left="A7")
+    await given(field, await field.until(INSTANCES, "ada", lambda o: condition(o, "Bound", "status") == "True"))
+    await driver.offer(left="A7", right="A7")
+    await found(field, "DeviceAmbiguous")
+    assert "reason" not in (await field.kept(INSTANCES, "ada"))["status"], "a lease keeps what it was given"
+
+
+async def test_a_running_lease_tells_its_holder_that_a_device_is_gone_and_goes_on(
+    field: Lab, driver: Driver, operators: Operators
+) -> None:
+    operators.start()
+    await driver.offer("A7")
+    await field.type(**TEMPLATE)
+    await field.deployment("one", machine=driver.arm("A7"))
+    instance = await holder(field, "one", "ada")
+    await given(field, instance)
+    await field.until(INSTANCES, "ada", lambda o: condition(o, "Ready", "status") == "True", seconds=LONG)
+    await driver.offer("B8")
+    await field.until(INSTANCES, "ada", lambda o: condition(o, "MachineReachable") == "DeviceMissing")
+    await field.told("DeviceMissing", "the device arm")
+    await driver.offer("A7")
+    await field.until(INSTANCES, "ada", lambda o: condition(o, "MachineReachable", "status") == "True")
+    over = await field.kept(INSTANCES, "ada")
+    assert condition(over, "Ready", "status") == "True"
+
+
+async def test_no_pod_is_kept_warm_for_a_deployment_with_devices(
+    field: Lab, driver: Driver, operators: Operators
+) -> None:
+    operators.start()
+    await driver.offer("A7")
+    await field.type(**TEMPLATE, warm=True)
+    await field.deployment("one")
+    warm = names.warm_object(ids.deployment_id(field.namespace, "one"), 1)
+    await field.until(PODS, warm, bool, seconds=LONG)
+    await field.client.patch(DEPLOYMENTS, field.namespace, "one", {"spec": {"machine": driver.arm("A7")}})
+    await field.until_gone(PODS, warm, seconds=LONG)
+    await field.until(DEPLOYMENTS, "one", lambda o: condition(o, "Available") == "Free", seconds=LONG)
+    instance = await holder(field, "one", "ada")
+    assert not instance["status"].get("warm")
+    assert device_of(await given(field, instance)) == "a7"
+
+
+async def test_a_claim_that_a_former_leader_makes_late_goes_and_keeps_the_device_from_nobody(
+    field: Lab, driver: Driver, operators: Operators
+) -> None:
+    operators.start()
+    await driver.offer("A7")
+    await field.type(**TEMPLATE)
+    await field.deployment("one", machine=driver.arm("A7"))
+    instance = await holder(field, "one", "ada")
+    claim = await given(field, instance)
+    pod = await field.kept(PODS, f"i-{instance['metadata']['uid']}")
+    await end(field, "ada")
+    await ended(field, "ada")
+    for obj, kind in ((claim, CLAIMS), (pod, PODS)):
+        metadata = obj["metadata"]
+        kept = {key: metadata[key] for key in ("name", "labels", "ownerReferences")}
+        spec = {key: value for key, value in obj["spec"].items() if key not in ("nodeName", "serviceAccount")}
+        await field.client.create(kind, field.namespace, {**obj, "metadata": kept, "spec": spec, "status": {}})
+    second = await holder(field, "one", "bob")
+    assert device_of(await given(field, second, epoch=2)) == "a7"
+    await field.until_gone(CLAIMS, claim_of(instance), seconds=LONG)
+    await field.until(INSTANCES, "bob", lambda o: condition(o, "Ready", "status") == "True", seconds=LONG)
+
+
+async def test_what_the_scheduler_cannot_read_ends_the_lease_with_its_words(
+    field: Lab, driver: Driver, operators: Operators
+) -> None:
+    operators.start()
+    await driver.offer("A7")
+    await field.type(**TEMPLATE)
+    await field.deployment("one", machine=driver.machine("device.attributes[ =="))
+    await holder(field, "one", "ada")
+    over = await ended_for(field, "ada")
+    assert over["status"]["reason"] == "StartFailed"
+    assert "compilation failed" in over["status"]["message"]
+    await ended(field, "ada")
+    await field.until(DEPLOYMENTS, "one", lambda o: condition(o, "Available") == "Free")
+
+
+OPENING: list[tuple[Kind, Happens]] = [
+    (INSTANCES, lambda _, o: "machine" in (o.get("status") or {})),
+    (CLAIMS, lambda event, _: event == "ADDED"),
+    (PODS, lambda event, _: event == "ADDED"),
+    (CLAIMS, lambda _, o: device_of(o) is not None),
+    (CLAIMS, lambda _, o: any(name.startswith("ada") for name in reserved_for(o))),
+]
+CLOSING: list[tuple[Kind, Happens]] = [
+    (INSTANCES, lambda _, o: "reason" in (o.get("status") or {})),
+    (PODS, lambda event, _: event == "DELETED"),
+    (CLAIMS, lambda _, o: "deletionTimestamp" in o["metadata"]),
+    (CLAIMS, lambda _, o: "deletionTimestamp" in o["metadata"] and not reserved_for(o)),
+    (CLAIMS, lambda event, _: event == "DELETED"),
+]
+"""Writes of a lease that concern its device."""
+
+
+async def test_a_device_is_given_and_freed_after_a_kill_of_the_operator_at_any_write(
+    field: Lab, driver: Driver, operators: Operators
+) -> None:
+    operators.start()
+    await driver.offer("A7", "B8")
+    await field.type(**TEMPLATE)
+    await field.deployment("one", machine=driver.arm("A7"))
+    for epoch, (opening, closing) in enumerate(zip(OPENING, CLOSING, strict=True), start=1):
+        name, (kind, happens) = f"ada-{epoch}", opening
+        await kill_when(field, operators, kind, happens, field.instance(name, deployments=["one"]))
+        instance = await field.until(
+            INSTANCES, name, lambda o: condition(o, "Ready", "status") == "True", seconds=2 * LONG
+        )
+        assert device_of(await given(field, instance, epoch)) == "a7"
+        kind, happens = closing
+        await kill_when(field, operators, kind, happens, end(field, name))
+        await ended(field, name)
+        await nothing_left(field, instance["metadata"]["uid"])
+        assert await field.absent(CLAIMS, claim_of(instance, epoch))
+        await field.until(DEPLOYMENTS, "one", lambda o: condition(o, "Available") == "Free", seconds=LONG)
