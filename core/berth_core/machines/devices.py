@@ -7,7 +7,6 @@ from typing import Any, Final, NamedTuple
 from berth_core.kube.types import Object
 from berth_core.machines.placement import Fault
 from berth_core.machines.selectors import Equality, Literal, Selection, read
-from berth_core.reading import at
 from berth_core.resources.workspacedeployment import MachineDevice
 
 FOUND: Final = "DevicesFound"
@@ -80,13 +79,13 @@ def offer(slices: Iterable[Object]) -> Offer:
     """Return what the ResourceSlices of one driver offer: of each pool its newest generation."""
     pools: dict[str, list[Object]] = {}
     for one in slices:
-        pools.setdefault(str(at(one, "spec", "pool", "name")), []).append(one)
+        pools.setdefault(one["spec"]["pool"]["name"], []).append(one)
     devices: list[Device] = []
     complete = True
     for pool, members in pools.items():
         newest = max(_generation(one) for one in members)
         current = [one for one in members if _generation(one) == newest]
-        complete = complete and len(current) == at(current[0], "spec", "pool", "resourceSliceCount")
+        complete = complete and len(current) == current[0]["spec"]["pool"]["resourceSliceCount"]
         devices += [_device(one["spec"]["driver"], pool, entry) for one in current for entry in _entries(one)]
     by_value: dict[tuple[str, str, Literal], list[Device]] = {}
     for device in devices:
@@ -97,7 +96,7 @@ def offer(slices: Iterable[Object]) -> Offer:
 
 def selection_of(device: MachineDevice, device_class: Object) -> Selection:
     """What is read of a device's selectors and of its class's."""
-    expressions = [str(at(one, "cel", "expression") or "") for one in at(device_class, "spec", "selectors") or ()]
+    expressions = [one.get("cel", {}).get("expression", "") for one in device_class["spec"].get("selectors") or ()]
     expressions += [selector.cel.expression for selector in device.selectors]
     return sum(map(read, expressions), Selection())
 
@@ -182,11 +181,11 @@ def _same(one: Literal, other: Literal) -> bool:
 
 
 def _generation(one: Object) -> int:
-    return int(at(one, "spec", "pool", "generation") or 0)
+    return int(one["spec"]["pool"]["generation"])
 
 
 def _entries(one: Object) -> Iterator[Object]:
-    yield from at(one, "spec", "devices") or ()
+    yield from one["spec"].get("devices") or ()
 
 
 def _device(driver: str, pool: str, entry: Object) -> Device:

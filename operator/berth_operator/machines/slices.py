@@ -178,8 +178,9 @@ class Slices(TermState):
 
     def _drivers(self, user: _User) -> Iterator[str]:
         """Yield the drivers that a deployment's devices have, as far as their classes are known."""
-        classes = self._feeds.get(CLASSES)
-        for device in user.devices if classes is not None else ():
+        if (classes := self._feeds.get(CLASSES)) is None:
+            return
+        for device in user.devices:
             device_class = classes.reflector.cache.get("", device.device_class_name)
             if device_class is not None and (driver := selection_of(device, device_class).driver):
                 yield driver

@@ -29,11 +29,14 @@ def slice_of(*devices: Object, pool: str = "node-1", generation: int = 1, count:
     return {"spec": {"driver": DRIVER, "pool": about, "devices": list(devices)}}
 
 
-def entry(name: str, serial: str = "", taint: str = "", **attributes: Literal) -> Object:
+def stored(value: Literal) -> Object:
     kinds: dict[type, str] = {str: "string", bool: "bool", int: "int"}
-    values = {key: {kinds[type(value)]: value} for key, value in ({"serial": serial} | attributes).items()}
+    return {kinds[type(value)]: value}
+
+
+def entry(name: str, serial: str, taint: str = "") -> Object:
     taints = [{"key": "unplugged", "effect": taint}] if taint else []
-    return {"name": name, "attributes": values, "taints": taints}
+    return {"name": name, "attributes": {"serial": stored(serial)}, "taints": taints}
 
 
 def seen(device: MachineDevice, *slices: Object) -> Sight:
@@ -73,7 +76,7 @@ def test_equalities_are_read_and_what_else_there_is_stays_unread(
     assert read(expression) == Selection(tuple(Equality(*one) for one in equalities), whole)
 
 
-words = st.text(st.characters(codec="ascii", exclude_characters="\"'\\\n\r", exclude_categories=("Cc",)), max_size=8)
+words = st.text(st.characters(codec="ascii", exclude_characters="\"'\\\n\r", exclude_categories=["Cc"]), max_size=8)
 literals = st.one_of(words.filter(lambda text: "//" not in text), st.integers(-9, 9), st.booleans())
 names = st.sampled_from(["serial", "kind", "port"])
 equalities = st.builds(Equality, st.just(DRIVER), names, literals, st.none() | literals)
@@ -119,13 +122,10 @@ def test_a_device_fits_only_where_each_equality_holds_and_is_excluded_only_where
 @given(st.lists(devices, max_size=6), st.lists(equalities, max_size=3))
 def test_candidates_leave_out_no_device_that_fits(offered: list[Device], parts: list[Equality]) -> None:
     def shown(device: Device) -> Object:
-        return entry(device.name, **{name: value for (_, name), value in device.attributes.items()})
+        values = {name: stored(value) for (_, name), value in device.attributes.items() if value is not None}
+        return {"name": device.name, "attributes": values}
 
-    def bare(made: Object, device: Device) -> Object:
-        kept = {name for _, name in device.attributes}
-        return made | {"attributes": {key: value for key, value in made["attributes"].items() if key in kept}}
-
-    made = offer([slice_of(*(bare(shown(device), device) for device in offered))])
+    made = offer([slice_of(*map(shown, offered))])
     selection = Selection(tuple(parts))
     fitting = [one for one in made.devices if fits(one, selection)]
     assert [one for one in made.candidates(selection) if fits(one, selection)] == fitting
