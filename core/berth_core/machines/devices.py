@@ -95,7 +95,7 @@ def offer(slices: Iterable[Object]) -> Offer:
 
 
 def selection_of(device: MachineDevice, device_class: Object) -> Selection:
-    """What is read of a device's selectors and of its class's."""
+    """Return the part that is read of a device's selectors and of its class's."""
     expressions = [one.get("cel", {}).get("expression", "") for one in device_class["spec"].get("selectors") or ()]
     expressions += [selector.cel.expression for selector in device.selectors]
     return sum(map(read, expressions), Selection())

@@ -1,7 +1,7 @@
 """Equalities in CEL selectors of devices. Pure.
 
-Only the scheduler evaluates CEL. What Berth reads of a selector are the equalities that it joins with ``&&``: each must
-hold for the device. Other parts stay unread, so a device that fits all equalities may still be another one.
+Only the scheduler evaluates CEL. Berth reads the equalities that a selector joins with ``&&``: each must hold for the
+device. Other parts stay unread, so a device that fits all equalities may still be another one.
 """
 
 import re
@@ -32,7 +32,7 @@ _WORD: Final = re.compile(rf"{_STRING}|&&|\|\||[.\[]\?|[?()\[\]{{}}]|.", re.DOTA
 
 
 class Equality(NamedTuple):
-    """What a device must have: a driver, or an attribute."""
+    """A property that a device must have: a driver, or an attribute."""
 
     domain: str
     """Of the attribute; empty for the driver."""
@@ -45,7 +45,7 @@ class Equality(NamedTuple):
 
 @dataclass(frozen=True)
 class Selection:
-    """What was read of some selectors."""
+    """The part of some selectors that was read."""
 
     equalities: tuple[Equality, ...] = ()
     whole: bool = True

@@ -50,7 +50,7 @@ class ObservedDeployment:
     machine: Fault | None = None
     """Why its machine is not lent; None where it may be, or has no address and no device of its own."""
     devices: Sight | None = None
-    """What drivers offer of its machine's devices; None where it has none."""
+    """Verdict on its machine's devices, by what drivers offer; None where it has none."""
     presence: Presence | None = None
     """Probes of its machine; None where none are asked for."""
     clock_trusted: bool = True

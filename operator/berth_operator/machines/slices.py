@@ -48,7 +48,7 @@ _Place = tuple[str, str]
 
 @dataclass(eq=False)
 class _Feed:
-    """What is read of one driver, or all DeviceClasses."""
+    """ResourceSlices of one driver, or all DeviceClasses."""
 
     reflector: Reflector[Object]
     offered: Offer | None = None
@@ -56,7 +56,7 @@ class _Feed:
 
     @property
     def current(self) -> Offer:
-        """What the driver offers."""
+        """Devices of the driver."""
         if self.offered is None:
             self.offered = offer(self.reflector.cache)
         return self.offered
@@ -68,12 +68,12 @@ class _User:
 
     devices: tuple[MachineDevice, ...]
     told: Sight | None = None
-    """What its last pass was told."""
+    """Verdict that its last pass was given."""
 
 
 @dataclass
 class Slices(TermState):
-    """What drivers offer, as far as deployments name it."""
+    """Devices that drivers offer, as far as deployments name them."""
 
     _feeds: dict[str, _Feed] = field(default_factory=dict)
     _users: dict[_Place, _User] = field(default_factory=dict)
