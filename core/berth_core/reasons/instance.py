@@ -249,8 +249,7 @@ TABLES: Final = (
             state.READY: "ssh opens a shell.",
             state.ENDED: "All that the instance opened is gone. False with a reason: it ends.",
             state.CLEANED: "No hook is left to run after the end; only with such hooks.",
-            state.MACHINE_REACHABLE: "The machine answers the operator's probes and has its devices; absent until it once"
-            " did not.",
+            state.MACHINE_REACHABLE: "The machine answers probes and has its devices; absent until it once did not.",
         },
         (*_WAITING, *_STARTING, *_NETWORK, *_VPN, *_REPOSITORY, *_ISOLATION, *_ENDED, *_CLEANED, *_MACHINE),
     ),
