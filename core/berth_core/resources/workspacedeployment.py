@@ -89,7 +89,7 @@ class MachineDevice(Model):
         description="Name of the device within the machine.", pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=32
     )
     device_class_name: str = Field(
-        description="DeviceClass of the device (`kubectl get deviceclasses`). It has the label berth.dev/machines=true,"
+        description="DeviceClass of the device (`kubectl get deviceclasses`). It has the label berth.dev/machines,"
         " so that nobody but Berth claims its devices.",
         pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$",
         max_length=253,

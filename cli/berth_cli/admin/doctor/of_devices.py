@@ -39,8 +39,8 @@ def _of_classes(check: str, named: Mapping[str, Sequence[str]], known: Mapping[s
             )
             yield Finding(check, Level.FAILED, f"{of} is not there", f"{mend} there")
             continue
-        if (device_class["metadata"].get("labels") or {}).get(names.MACHINES_LABEL) != "true":
-            mend = f"kubectl label deviceclass {name} {names.MACHINES_LABEL}=true"
+        if names.MACHINES_LABEL not in (device_class["metadata"].get("labels") or {}):
+            mend = f"kubectl label deviceclass {name} {names.MACHINES_LABEL}="
             yield Finding(check, Level.WARNING, f"{of} has no label: others may claim its devices", mend)
         if device_class["spec"].get("extendedResourceName"):
             mend = "take spec.extendedResourceName from the DeviceClass: pods that ask for it wait in vain"

@@ -248,13 +248,13 @@ def test_a_machine_whose_device_may_not_be_lent_is_named(reason: str) -> None:
 
 def test_a_device_class_that_is_not_there_or_open_to_others_is_named() -> None:
     facts = holding(deployments=[machine(devices=["arms", "arms", "pumps"])])
-    lent = {"berth.dev/machines": "true"}
+    lent = {"berth.dev/machines": ""}
     assert ill(replace(facts, device_classes=[device_class("arms", **lent), device_class("pumps", **lent)])) == []
     found = only(replace(facts, device_classes=[device_class("arms", **lent), device_class("others")]))
     assert (found.check, found.level) == ("device classes", Level.FAILED)
     assert "DeviceClass pumps, which arm-1 names, is not there" in found.says
     found = only(replace(facts, device_classes=[device_class("arms"), device_class("pumps", **lent)]))
-    assert "kubectl label deviceclass arms berth.dev/machines=true" in found.mend
+    assert "kubectl label deviceclass arms berth.dev/machines=" in found.mend
     extended = device_class("arms", extended="example.org/arm", **lent)
     assert "extended resource" in only(replace(facts, device_classes=[extended, device_class("pumps", **lent)])).says
     assert only(replace(facts, device_classes=Unseen("no right"))).level is Level.UNKNOWN

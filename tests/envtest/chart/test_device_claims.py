@@ -56,7 +56,7 @@ def server(installed: ApiServer) -> Iterator[ApiServer]:
     """With a labelled class and another one, and a namespace that has nothing to do with Berth."""
     metadata = {"name": ELSEWHERE, "labels": {"resource.kubernetes.io/admin-access": "true"}}
     space = {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
-    for made in (space, device_class(LENT, **{"berth.dev/machines": "true"}), device_class(OTHERS)):
+    for made in (space, device_class(LENT, **{"berth.dev/machines": ""}), device_class(OTHERS)):
         installed.kubectl("apply", "-f", "-", stdin=json.dumps(made))
     until(lambda: told(installed, "", claim(ELSEWHERE, LENT)) != "", "policy berth-devices is not in force")
     yield installed
