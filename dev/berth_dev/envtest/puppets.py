@@ -129,7 +129,7 @@ class Puppets:
                     yield event.object
 
     async def _play(self, pod: Object, address: str | None) -> None:
-        """Send a kubelet's next report, if any. A pod without an address waits for its Secret."""
+        """Send a kubelet's next report, if any. A pod whose Secret is not there does not start."""
         name, phase = pod["metadata"]["name"], (pod.get("status") or {}).get("phase")
         try:
             if not pod["spec"].get("nodeName"):
@@ -141,6 +141,7 @@ class Puppets:
                 if phase != "Failed":
                     await self._report(pod, {"phase": "Failed"} | _containers(pod, _TERMINATED))
             elif address is not None and phase not in ("Running", "Failed", "Succeeded"):
+                await self.client.get(SECRETS, self.namespace, _secret_of(pod))
                 at: Object = {"phase": "Running", "podIP": address, "podIPs": [{"ip": address}]}
                 running = _containers(pod, {"running": {"startedAt": _now()}}, self.last_words)
                 await self._report(pod, at | running)
@@ -158,10 +159,8 @@ class Puppets:
 
     async def _serve(self, runner: web.AppRunner, pod: Object, address: str) -> bool:
         """Serve as a pod's agent; False where its Secret is not there."""
-        volumes = {volume["name"]: volume for volume in pod["spec"]["volumes"]}
-        name = volumes["berth-agent"]["secret"]["secretName"]
         try:
-            secret = await self.client.get(SECRETS, self.namespace, name)
+            secret = await self.client.get(SECRETS, self.namespace, _secret_of(pod))
         except NotFoundError:  # the lease has ended already
             return False
         self._names[address] = pod["metadata"]["name"]
@@ -193,6 +192,12 @@ class Puppets:
         if request.transport is None:
             raise web.HTTPServiceUnavailable
         return self._names[request.transport.get_extra_info("sockname")[0]]
+
+
+def _secret_of(pod: Object) -> str:
+    """Name of the Secret that the agent of a pod mounts."""
+    volumes = {volume["name"]: volume for volume in pod["spec"]["volumes"]}
+    return str(volumes["berth-agent"]["secret"]["secretName"])
 
 
 _TERMINATED: Final[Object] = {"terminated": {"exitCode": 0, "reason": "Completed"}}

@@ -282,6 +282,7 @@ async def test_a_selector_that_fits_two_devices_is_refused_until_it_fits_one(
     await field.instance("ada", deployments=["one"])
     await driver.offer(left="A7")
     await given(field, await field.until(INSTANCES, "ada", lambda o: condition(o, "Bound", "status") == "True"))
+    await field.until(INSTANCES, "ada", lambda o: condition(o, "Ready", "status") == "True", seconds=LONG)
     await driver.offer(left="A7", right="A7")
     await found(field, "DeviceAmbiguous")
     assert "reason" not in (await field.kept(INSTANCES, "ada"))["status"], "a lease keeps what it was given"
