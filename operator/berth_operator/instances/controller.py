@@ -190,7 +190,7 @@ CONTROLLER: Final = Controller(
         Watch(PODS, _child, {"instance": _LABEL, "node": index_by("spec", "nodeName"), "warm": _warm_for}, labels=OURS),
         Watch(SERVICES, _child, {"instance": _LABEL, "warm": _warm_for}, labels=OURS),
         Watch(JOBS, _child, {"instance": _LABEL}, labels=OURS),
-        Watch(CLAIMS, _child, {"instance": _LABEL}, labels=OURS),
+        Watch(CLAIMS, _child, {"instance": _LABEL}, labels=OURS, optional=True),
         Watch(DEPLOYMENTS, _deployment),
         Watch(TYPES, _type),
         Watch(NODES, _node),

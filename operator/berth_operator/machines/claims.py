@@ -90,17 +90,23 @@ async def let_go(world: World, namespace: str, instance_id: str) -> bool:
     """
     if not concern(world, namespace, instance_id):
         return True
-    labels = {names.INSTANCE_LABEL: instance_id}
-    claims, _ = await world.client.list(CLAIMS, namespace, labels=labels)
+    claims = await _left(world, namespace, instance_id)
     for claim in claims:
         await _let_go(world, claim)
-    if claims:
-        claims, _ = await world.client.list(CLAIMS, namespace, labels=labels)
-    if claims:
+    if claims and (claims := await _left(world, namespace, instance_id)):
         log.info("not gone yet", instance=instance_id, left=[claim["metadata"]["name"] for claim in claims])
     for claim in world.cache[CLAIMS].by("instance", instance_id, namespace) if not claims else ():
         world.cache[CLAIMS].remove(claim)
     return not claims
+
+
+async def _left(world: World, namespace: str, instance_id: str) -> list[Object]:
+    """List the claims of an instance live."""
+    try:
+        claims, _ = await world.client.list(CLAIMS, namespace, labels={names.INSTANCE_LABEL: instance_id})
+    except NotFoundError:  # the cluster has no Dynamic Resource Allocation
+        return []
+    return claims
 
 
 async def _let_go(world: World, claim: Object) -> None:
