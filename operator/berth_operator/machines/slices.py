@@ -81,6 +81,11 @@ class Slices(TermState):
     """There are feeds to start or to stop."""
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
+    @property
+    def drivers(self) -> set[str]:
+        """Drivers whose ResourceSlices are read."""
+        return self._feeds.keys() - {CLASSES}
+
     def look(self, client: Client, wd: WorkspaceDeployment) -> Sight | None:
         """Return what is known of a deployment's devices; None where it has none.
 
