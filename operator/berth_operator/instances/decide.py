@@ -30,8 +30,8 @@ LOOK_AGAIN: Final = timedelta(seconds=5)
 """While something is being deleted: when to look if no news came."""
 SETTLED_AFTER: Final = timedelta(seconds=2)
 """While others are being opened, the rules of a lease say so long after it is ready that they are in force."""
-OPENING: Final = frozenset({Step.BIND, Step.PREPARE, Step.OPEN})
-"""Steps that make what belongs to a lease."""
+OPENING: Final = frozenset({Step.BIND, Step.PREPARE, Step.OPEN, Step.RESERVE})
+"""Steps that make what belongs to a lease, or reserve it."""
 LONGEST_WORDS: Final = 600
 BETWEEN_LOOKS: Final = timedelta(milliseconds=200)
 """While its lease is being taken or given back: when to look again."""

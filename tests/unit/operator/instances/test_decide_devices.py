@@ -3,7 +3,7 @@
 import pytest
 
 from berth_core.resources.workspacedeployment import MachineDevice
-from berth_operator.instances.decide import PATIENCE, decide
+from berth_operator.instances.decide import PATIENCE, decide, refused
 from berth_operator.instances.observed import HookView, ObservedInstance, Progress
 from berth_operator.instances.plan import Step
 
@@ -62,3 +62,11 @@ def test_a_device_that_is_not_given_ends_the_start_after_some_patience_and_is_na
 def test_a_pod_that_waits_for_something_else_than_a_device_says_so() -> None:
     over = decide(seen(pod=WAITS), NOW + PATIENCE)
     assert "check the type's resources, devices and nodeSelector" in over.message
+
+
+def test_a_reservation_that_the_cluster_refuses_ends_the_start_with_its_words() -> None:
+    observed = seen(unreserved=True)
+    end = refused(observed, decide(observed, NOW), "requires resource resourceclaims/binding", NOW, for_good=True)
+    assert end is not None
+    assert (end.step, end.reason) == (Step.END, "StartFailed")
+    assert "resourceclaims/binding" in end.message
