@@ -27,6 +27,8 @@ HOST_KEY_ANNOTATION: Final = "berth.dev/host-key"
 COMPONENT_LABEL: Final = "app.kubernetes.io/component"
 PROBE_LABEL: Final = "berth.dev/probe"
 """On the pod and the NetworkPolicy that show whether NetworkPolicy is enforced: the pod's name (ADR 0015)."""
+MACHINES_LABEL: Final = "berth.dev/machines"
+"""On a DeviceClass, with any value: nobody but the operator claims its devices (ADR 0056)."""
 FENCE_FINALIZER: Final = "berth.dev/fence"
 FORCED_ANNOTATION: Final = "berth.dev/released-by-force"
 """On a pod: an administrator's reason to declare its containers gone although no kubelet reports it."""
@@ -189,6 +191,11 @@ def vpn_secret(workspace: str) -> str:
 def vpn_profile(client_id: str) -> str:
     """Name of the Secret with the profile of a VPN's client, in the access namespace."""
     return f"v-{client_id}"
+
+
+def claim_object(instance_id: str, epoch: int, device: str) -> str:
+    """Name of the ResourceClaim for a device of one lease's machine."""
+    return f"i-{instance_id}-e{epoch}-{device}"
 
 
 def hook_object(instance_id: str, epoch: int, hook: str) -> str:

@@ -46,6 +46,9 @@ QUOTAS: Final = Kind("v1", "resourcequotas")
 BUDGETS: Final = Kind("policy/v1", "poddisruptionbudgets")
 LEASES: Final = Kind("coordination.k8s.io/v1", "leases")
 ENDPOINT_SLICES: Final = Kind("discovery.k8s.io/v1", "endpointslices")
+CLAIMS: Final = Kind("resource.k8s.io/v1", "resourceclaims")
+SLICES: Final = Kind("resource.k8s.io/v1", "resourceslices", namespaced=False)
+DEVICE_CLASSES: Final = Kind("resource.k8s.io/v1", "deviceclasses", namespaced=False)
 EVENTS: Final = Kind("events.k8s.io/v1", "events")
 
 OURS: Final = {names.MANAGED_BY_LABEL: names.MANAGED_BY}

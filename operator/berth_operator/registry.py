@@ -37,6 +37,7 @@ from berth_operator.kinds import (
 )
 from berth_operator.leases.taking import sweep_slots
 from berth_operator.machines import controller as machines
+from berth_operator.machines import slices
 from berth_operator.pods.projection import slim
 from berth_operator.presence import prober
 from berth_operator.queue import controller as queue
@@ -70,7 +71,7 @@ CONTROLLERS: Final = Controllers(
         builds.CONTROLLER,
         quotas.CONTROLLER,
         SWEEPS,
-        Controller(background=(probe.run, prober.run)),
+        Controller(background=(probe.run, prober.run, slices.run)),
         Controller(passes={RELIST: reconcile_relist, READABILITY: reconcile_readability}),
     )
 )

@@ -91,6 +91,7 @@ class Client:
         namespace: str | None = None,
         *,
         labels: Mapping[str, str] | None = None,
+        fields: Mapping[str, str] | None = None,
         metadata_only: bool = False,
     ) -> AsyncIterator[tuple[Sequence[Object], str]]:
         """Read all objects as of one moment, some at a time; each page has the collection's resourceVersion.
@@ -101,7 +102,7 @@ class Client:
             GoneError: reading took so long that the cluster has forgotten that moment.
 
         """
-        query = selectors(labels, None) | {"limit": str(PAGE_SIZE)}
+        query = selectors(labels, fields) | {"limit": str(PAGE_SIZE)}
         accept = METADATA_LIST if metadata_only else JSON_TYPE
         while True:
             answer = await self.request("GET", kind.path(namespace), query=query, accept=accept)

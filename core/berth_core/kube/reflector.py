@@ -26,10 +26,15 @@ PIECE: Final = 25
 """Objects of a list that are taken in before other tasks run on the event loop."""
 
 
+def _nobody_listens() -> None:
+    """Do nothing."""
+
+
 class Reflector(Generic[Value]):
     """Feeds a cache with the objects of a kind in some namespaces.
 
-    ``longest_delay`` is the longest pause, in seconds, between attempts at a watch that fail.
+    ``labels`` and ``fields`` choose the objects. ``longest_delay`` is the longest pause, in seconds, between attempts
+    at a watch that fail. ``changed`` is called after each list and each event; it must not block.
     """
 
     def __init__(
@@ -40,12 +45,16 @@ class Reflector(Generic[Value]):
         cache: Cache[Value],
         *,
         labels: Mapping[str, str] | None = None,
+        fields: Mapping[str, str] | None = None,
         longest_delay: float = LONGEST_DELAY,
+        changed: Callable[[], None] = _nobody_listens,
     ) -> None:
         self.cache = cache
         self._client = client
         self._kind = kind
         self._labels = labels
+        self._fields = fields
+        self._changed = changed
         self._longest_delay = longest_delay
         self._first_lists = {namespace: asyncio.Event() for namespace in namespaces}
         self._broken_since: dict[str, float] = {}
@@ -92,7 +101,9 @@ class Reflector(Generic[Value]):
             try:
                 if version is None:
                     version = await self._list(namespace)
-                watch = self._client.watch(self._kind, namespace, version, labels=self._labels, opened=stands)
+                watch = self._client.watch(
+                    self._kind, namespace, version, labels=self._labels, fields=self._fields, opened=stands
+                )
                 async for event in watch:
                     version, delay = event.object["metadata"]["resourceVersion"], FIRST_DELAY
                     if event.type == "DELETED":
@@ -100,6 +111,7 @@ class Reflector(Generic[Value]):
                     elif event.type != "BOOKMARK":
                         self._hear(event.object)
                     self._versions[namespace] = int(version)
+                    self._changed()
             except errors.GoneError:
                 version = None
             except errors.ClusterError as error:
@@ -111,10 +123,13 @@ class Reflector(Generic[Value]):
 
     async def _list(self, namespace: str) -> str:
         self._versions.pop(namespace, None)
-        keys, version = await take_list(self._client, self._kind, namespace, self._labels, self._hear)
+        keys, version = await take_list(
+            self._client, self._kind, namespace, self._labels, self._hear, fields=self._fields
+        )
         self.cache.retain(namespace, keys, version)
         self._versions[namespace] = int(version)
         self._first_lists[namespace].set()
+        self._changed()
         return version
 
     def _hear(self, obj: Object) -> None:
@@ -127,6 +142,8 @@ async def take_list(
     namespace: str | None,
     labels: Mapping[str, str] | None,
     take: Callable[[Object], object],
+    *,
+    fields: Mapping[str, str] | None = None,
 ) -> tuple[set[Key], str]:
     """List objects live and call ``take`` with each; return their keys and the list's resourceVersion.
 
@@ -135,7 +152,7 @@ async def take_list(
 
     """
     keys, version = set[Key](), "0"
-    async for page, as_of in client.pages(kind, namespace, labels=labels):
+    async for page, as_of in client.pages(kind, namespace, labels=labels, fields=fields):
         version = as_of
         for number, obj in enumerate(page, start=1):
             take(obj)

@@ -47,8 +47,8 @@ def availability(wd: WorkspaceDeployment, *, now: datetime, owner: bool = False)
     """Return the Available condition that follows from a deployment's spec and status. Pure.
 
     Reasons: Dissolved, Cleaning, Leased, Deleting, Quarantined, Lockout, IdConflict, OverridesConflict, Maintenance,
-    Offline, New, Free; the first that applies. With ``owner`` it is that for owners, whom no maintenance stops. With a
-    machine at an address, New also after each change of the spec until the operator has looked at it.
+    Offline, New, Free; the first that applies. With ``owner`` it is that for owners, whom no maintenance stops. With
+    ``spec.machine``, New also after each change of the spec until the operator has looked at it.
     """
     truths = {c.type: c for c in wd.status.conditions if c.status == "True"}
     falsehoods = {c.type: c for c in wd.status.conditions if c.status == "False"}
@@ -73,8 +73,8 @@ def availability(wd: WorkspaceDeployment, *, now: datetime, owner: bool = False)
         reason, message = "Offline", falsehoods["Online"].message
     elif not wd.has_begun:
         reason, message = "New", falsehoods[BEGUN].message if BEGUN in falsehoods else "Berth has not looked at it yet"
-    elif wd.network is not None and wd.status.observed_generation != wd.metadata.generation:
-        # Its endpoints may have changed to those of another machine, or to such as nobody may have.
+    elif wd.spec.machine is not None and wd.status.observed_generation != wd.metadata.generation:
+        # Its endpoints and devices may have changed to those of another machine, or to such as nobody may have.
         reason, message = "New", "Berth has not looked at its latest change yet"
     else:
         reason, message = "Free", "can be had now"

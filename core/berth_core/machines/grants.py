@@ -26,18 +26,22 @@ class Wanted:
     """Its owners: the grant is for one of them at least."""
     type: str
     network: MachineNetwork | None
+    devices: bool = False
+    """Whether it has devices of nodes."""
 
 
 def lack(grant: MachineGrant, wanted: Wanted) -> str | None:
     """Return why a machine is not within a grant, in a sentence without a next step; None where it is."""
-    name, spec = grant.metadata.name, grant.spec
+    name, spec, network = grant.metadata.name, grant.spec, wanted.network
     if not set(wanted.owners) & set(spec.users):
         return f"MachineGrant {name} is for {_some(spec.users)}, and not for {_some(wanted.owners) or 'nobody'}"
     if wanted.type not in spec.types:
         return f"MachineGrant {name} is for machines of type {_some(spec.types)}, and not {wanted.type}"
-    if wanted.network is not None and (part := _outside(spec, wanted.network)) is not None:
+    if wanted.devices:
+        return f"MachineGrant {name} gives no devices: that is an administrator's"
+    if network is not None and (part := _outside(spec, network)) is not None:
         return f"{part} lies in no entry of MachineGrant {name}, which has {_some(_entries(spec))}"
-    if wanted.network is not None and wanted.network.inbound:
+    if network is not None and network.inbound:
         return f"MachineGrant {name} lets no machine connect to workspaces (inbound): that is an administrator's"
     return None
 
@@ -53,7 +57,7 @@ def fault(grant: MachineGrant | None, wd: WorkspaceDeployment, older: int) -> Fa
         return None
     if grant is None:
         why: str | None = f"there is no MachineGrant {name} that can be read"
-    elif (why := lack(grant, Wanted(spec.owners, spec.type, wd.network))) is None and older >= grant.spec.deployments:
+    elif (why := lack(grant, Wanted(spec.owners, spec.type, wd.network, bool(wd.devices)))) is None and older >= grant.spec.deployments:
         why = f"MachineGrant {name} permits {grant.spec.deployments} machines, and has as many that are older"
     if why is None:
         return None

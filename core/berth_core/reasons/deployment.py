@@ -4,7 +4,7 @@ from typing import Final
 
 from berth_core import overrides
 from berth_core.leases.availability import AVAILABLE, BEGUN, CLEANING, QUARANTINED
-from berth_core.machines import placement
+from berth_core.machines import devices, placement
 from berth_core.reasons.table import WAIT, Conditions, Reason
 from berth_core.resources.workspacedeployment import MAINTENANCE
 
@@ -89,6 +89,34 @@ _ONLINE: Final = (
         "The MachineGrant in `spec.grant` does not cover the machine, or is full with older ones.",
         "Change the grant or the machine; or take out `spec.grant`, to answer for the machine yourself.",
     ),
+)
+_DEVICES: Final = (
+    Reason(devices.FOUND, (devices.FOUND,), "Each of `spec.machine.devices` is there, and there once."),
+    Reason(
+        devices.MISSING,
+        (devices.FOUND, ONLINE, REACHABLE),
+        "No driver offers a device of `spec.machine.devices`, it has a taint, or its DeviceClass is not there.",
+        "Plug the device in, look at its driver, or correct the selectors: the message says which device it is.",
+    ),
+    Reason(
+        devices.AMBIGUOUS,
+        (devices.FOUND, ONLINE, REACHABLE),
+        "More than one device fits what `spec.machine.devices` selects.",
+        "Select one alone, such as by its serial number.",
+    ),
+    Reason(
+        devices.AWAITED,
+        (devices.FOUND, ONLINE, REACHABLE),
+        "The operator has not read the ResourceSlices of the driver yet.",
+        "Wait; where it stays, look at the operator's log.",
+    ),
+    Reason(
+        devices.NOT_PROVEN,
+        (devices.FOUND,),
+        "The selectors are more than equalities: Berth cannot tell whether the device is there, and there once.",
+        "Write the selectors as equalities of driver and attributes, joined by `&&`.",
+    ),
+    Reason("NoDevices", (devices.FOUND,), "`spec.machine` names no device any more."),
 )
 _REACHABLE: Final = (
     Reason("Answers", (REACHABLE, ONLINE), "The machine answers the probe of `spec.health`."),
@@ -193,7 +221,7 @@ TABLES: Final = (
         {
             AVAILABLE: "The deployment can be had now.",
             ONLINE: "The heartbeat and the probe say that the machine is there, as far as they are asked for, and its"
-            " endpoints may be lent.",
+            " endpoints and devices may be lent.",
             REACHABLE: "The machine answers the operator's probes; absent until `spec.health` was set.",
             MAINTENANCE: "Owners alone may lease the machine; absent until `spec.maintenance` was set.",
             BEGUN: "Nothing of an earlier deployment of this name is left; absent where there was none.",
@@ -203,8 +231,9 @@ TABLES: Final = (
             placement.WALLED: "Two walls hold the machine's endpoints; only with `spec.machine.network`.",
             placement.INBOUND: "The machine has an address at which it reaches its workspaces; only with"
             " `spec.machine.network.inbound`.",
+            devices.FOUND: "The machine's devices are there, each once; absent until `spec.machine.devices` was set.",
             overrides.CONFLICT: "The overrides contradict the type's template; absent where they never did.",
         },
-        (*_AVAILABLE, *_ONLINE, *_REACHABLE, *_BETWEEN, *_QUARANTINE, *_CONFLICTS, *_WALLS, *_INBOUND),
+        (*_AVAILABLE, *_ONLINE, *_DEVICES, *_REACHABLE, *_BETWEEN, *_QUARANTINE, *_CONFLICTS, *_WALLS, *_INBOUND),
     ),
 )

@@ -3,6 +3,7 @@
 from typing import Final
 
 from berth_core import state
+from berth_core.machines.devices import MISSING
 from berth_core.reasons.table import WAIT, Conditions, Reason
 
 _PARTS: Final = (state.READY, state.POD_READY, state.NETWORK_READY, state.VPN_READY, state.REPOSITORY_READY)
@@ -226,7 +227,13 @@ _MACHINE: Final = (
         "The machine has stopped to answer the probe of its deployment's `spec.health` (with `duringLease`).",
         "Follow the message. The lease goes on; nobody else gets the machine.",
     ),
-    Reason("Answers", (state.MACHINE_REACHABLE,), "The machine answers again."),
+    Reason(
+        MISSING,
+        (state.MACHINE_REACHABLE,),
+        "A device of the machine is gone, or its driver says that it is out of order.",
+        "Follow the message. The lease goes on; nobody else gets the machine.",
+    ),
+    Reason("Answers", (state.MACHINE_REACHABLE,), "The machine answers, or has its devices, again."),
 )
 TABLES: Final = (
     Conditions(
@@ -242,7 +249,7 @@ TABLES: Final = (
             state.READY: "ssh opens a shell.",
             state.ENDED: "All that the instance opened is gone. False with a reason: it ends.",
             state.CLEANED: "No hook is left to run after the end; only with such hooks.",
-            state.MACHINE_REACHABLE: "The machine answers the operator's probes; absent until it has stopped to.",
+            state.MACHINE_REACHABLE: "The machine answers probes and has its devices; absent until it once did not.",
         },
         (*_WAITING, *_STARTING, *_NETWORK, *_VPN, *_REPOSITORY, *_ISOLATION, *_ENDED, *_CLEANED, *_MACHINE),
     ),

@@ -18,7 +18,8 @@ from berth_core.resources.base import (
     Rule,
     returned_rules,
 )
-from berth_core.resources.machines.network import Machine, MachineNetwork, machine_rules
+from berth_core.resources.machines.devices import MachineDevice, device_rules
+from berth_core.resources.machines.network import Machine, MachineNetwork, devices_of, machine_rules
 
 MOST_VPN_CLIENTS: Final = 256
 """Clients that one VPN can sign in its life, revoked ones too."""
@@ -280,6 +281,7 @@ class Instance(Resource):
         ),
         *repository_rules("spec.repo"),
         *machine_rules("status.machine.network"),
+        *device_rules("status.machine.devices"),
         Rule(
             rule="!has(oldSelf.status) || has(self.status)",
             message="status cannot be removed: an Instance keeps its epoch and its end",
@@ -316,6 +318,11 @@ class Instance(Resource):
     def network(self) -> MachineNetwork | None:
         """Endpoints of the machine that its lease opens; None where there are none, or it is not bound."""
         return self.status.machine.network if self.status.machine is not None else None
+
+    @property
+    def devices(self) -> tuple[MachineDevice, ...]:
+        """Devices of the machine that its lease opens."""
+        return devices_of(self.status.machine)
 
     @property
     def public_id(self) -> str:

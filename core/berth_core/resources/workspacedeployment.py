@@ -8,7 +8,8 @@ from berth_core import ids, names
 from berth_core.kube.conditions import Condition, find
 from berth_core.kube.model import Model, Time, Word
 from berth_core.resources.base import NONCE, Column, Resource, Rule
-from berth_core.resources.machines.network import Machine, MachineNetwork, machine_rules
+from berth_core.resources.machines.devices import MachineDevice, device_rules
+from berth_core.resources.machines.network import Machine, MachineNetwork, devices_of, machine_rules
 from berth_core.resources.workspacetype import EnvVar
 
 MAINTENANCE: Final = "Maintenance"
@@ -181,7 +182,7 @@ class WorkspaceDeploymentStatus(Model):
     conditions: list[Condition] = Field(
         default_factory=list,
         description="Conditions: Online, Reachable, Maintenance, Available, Begun, Cleaning, Quarantined, IdConflict,"
-        " OverridesConflict, Walled, Inbound, Readable. Never cleared, only changed.",
+        " OverridesConflict, Walled, Inbound, DevicesFound, Readable. Never cleared, only changed.",
         max_length=16,
     )
 
@@ -233,6 +234,7 @@ class WorkspaceDeployment(Resource):
     )
     RULES: ClassVar[tuple[Rule, ...]] = (
         *machine_rules("spec.machine.network"),
+        *device_rules("spec.machine.devices"),
         Rule(
             at="spec.health",
             rule="has(self.tcp) != has(self.http)",
@@ -306,6 +308,11 @@ class WorkspaceDeployment(Resource):
     def network(self) -> MachineNetwork | None:
         """Endpoints of its machine; None where that has none."""
         return self.spec.machine.network if self.spec.machine is not None else None
+
+    @property
+    def devices(self) -> tuple[MachineDevice, ...]:
+        """Devices of its machine."""
+        return devices_of(self.spec.machine)
 
     def warm_nonce(self, epoch: int) -> str | None:
         """Nonce of a warm pod's Secrets for an epoch; None where there are none or an earlier version made them."""

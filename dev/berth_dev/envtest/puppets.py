@@ -38,12 +38,17 @@ FIRST: Final = IPv4Address("127.64.0.1")
 
 @dataclass
 class Puppets:
-    """One node and the pods on it. ``first`` is the first address; tests side by side take others."""
+    """One node and the pods on it. ``first`` is the first address; tests side by side take others.
+
+    Pods of builds and of hooks, in which no agent is, are left to the test.
+    """
 
     client: Client
     namespace: str
     node: str
     first: IPv4Address = FIRST
+    binds: bool = True
+    """Pods are bound here; else a scheduler does it."""
     states: dict[str, Object] = field(default_factory=dict)
     """The last body that each agent was pushed, by its pod's name."""
     revoked: dict[str, list[str]] = field(default_factory=dict)
@@ -96,17 +101,16 @@ class Puppets:
                 name = await waiting.get()
                 if (pod := latest.pop(name, None)) is None:
                     continue
-                if name not in digests:
-                    digests[name] = str(next(addresses))
-                    await self._serve(runner, pod, digests[name])
-                await self._play(pod, digests[name])
+                if name not in digests and await self._serve(runner, pod, address := str(next(addresses))):
+                    digests[name] = address
+                await self._play(pod, digests.get(name))
 
         async with asyncio.TaskGroup() as tasks:
             for _ in range(AT_ONCE):
                 tasks.create_task(work())
             async for pod in self._pods():
-                if names.BUILD_LABEL in pod["metadata"]["labels"]:
-                    continue  # no agent is in it
+                if pod["metadata"]["labels"].keys() & {names.BUILD_LABEL, names.HOOK_LABEL}:
+                    continue
                 name = pod["metadata"]["name"]
                 if pod["metadata"].get("deletionTimestamp"):
                     self.deleting.setdefault(name, datetime.now(UTC))
@@ -124,19 +128,20 @@ class Puppets:
                 if event.type in ("ADDED", "MODIFIED"):
                     yield event.object
 
-    async def _play(self, pod: Object, address: str) -> None:
-        """Send a kubelet's next report, if any."""
+    async def _play(self, pod: Object, address: str | None) -> None:
+        """Send a kubelet's next report, if any. A pod whose Secret is not there does not start."""
         name, phase = pod["metadata"]["name"], (pod.get("status") or {}).get("phase")
         try:
             if not pod["spec"].get("nodeName"):
-                if not pod["metadata"].get("deletionTimestamp"):
+                if self.binds and not pod["metadata"].get("deletionTimestamp"):
                     target = {"apiVersion": "v1", "kind": "Node", "name": self.node}
                     body: Object = {"metadata": {"name": name}, "target": target}
                     await self.client.request("POST", PODS.path(self.namespace, name, "binding"), body=body)
             elif pod["metadata"].get("deletionTimestamp"):
                 if phase != "Failed":
                     await self._report(pod, {"phase": "Failed"} | _containers(pod, _TERMINATED))
-            elif phase != "Running":
+            elif address is not None and phase not in ("Running", "Failed", "Succeeded"):
+                await self.client.get(SECRETS, self.namespace, _secret_of(pod))
                 at: Object = {"phase": "Running", "podIP": address, "podIPs": [{"ip": address}]}
                 running = _containers(pod, {"running": {"startedAt": _now()}}, self.last_words)
                 await self._report(pod, at | running)
@@ -152,15 +157,15 @@ class Puppets:
             yield address
             address += 1
 
-    async def _serve(self, runner: web.AppRunner, pod: Object, address: str) -> None:
-        volumes = {volume["name"]: volume for volume in pod["spec"]["volumes"]}
-        name = volumes["berth-agent"]["secret"]["secretName"]
+    async def _serve(self, runner: web.AppRunner, pod: Object, address: str) -> bool:
+        """Serve as a pod's agent; False where its Secret is not there."""
         try:
-            secret = await self.client.get(SECRETS, self.namespace, name)
+            secret = await self.client.get(SECRETS, self.namespace, _secret_of(pod))
         except NotFoundError:  # the lease has ended already
-            return
+            return False
         self._names[address] = pod["metadata"]["name"]
         await web.TCPSite(runner, address, names.AGENT_PORT, ssl_context=_context(secret["data"])).start()
+        return True
 
     def _app(self) -> web.Application:
         app = web.Application()
@@ -187,6 +192,12 @@ class Puppets:
         if request.transport is None:
             raise web.HTTPServiceUnavailable
         return self._names[request.transport.get_extra_info("sockname")[0]]
+
+
+def _secret_of(pod: Object) -> str:
+    """Name of the Secret that the agent of a pod mounts."""
+    volumes = {volume["name"]: volume for volume in pod["spec"]["volumes"]}
+    return str(volumes["berth-agent"]["secret"]["secretName"])
 
 
 _TERMINATED: Final[Object] = {"terminated": {"exitCode": 0, "reason": "Completed"}}

@@ -6,9 +6,10 @@ from datetime import datetime, timedelta
 from typing import Final, TypeVar
 
 from berth_core import overrides
-from berth_core.kube.conditions import Condition, condition, find, merged
+from berth_core.kube.conditions import Condition, Status, condition, find, merged
 from berth_core.kube.model import parse_time
 from berth_core.leases.availability import BEGUN, CLEANING, QUARANTINED, availability, under_maintenance
+from berth_core.machines.devices import FOUND, Sight
 from berth_core.machines.placement import INBOUND, WALLED, Fault, passes_rulesets
 from berth_core.resources import Resource, WorkspaceDeployment, WorkspaceType
 from berth_core.resources.workspacedeployment import MAINTENANCE, WorkspaceDeploymentStatus
@@ -48,7 +49,9 @@ class ObservedDeployment:
     cleaning: str = ""
     """Which hook runs between its last holder and the next, in a sentence; empty where none does."""
     machine: Fault | None = None
-    """Why its machine is not lent; None where it may be, or has no address of its own."""
+    """Why its machine is not lent; None where it may be, or has no address and no device of its own."""
+    devices: Sight | None = None
+    """Verdict on its machine's devices, by what drivers offer; None where it has none."""
     presence: Presence | None = None
     """Probes of its machine; None where none are asked for."""
     inbound: Inbound | None = None
@@ -76,6 +79,7 @@ def deployment_status(seen: ObservedDeployment, now: datetime) -> WorkspaceDeplo
         _maintained(seen, now),
         _walled(seen, now),
         _inbound(seen, now),
+        _devices(seen, now),
     )
     new += [entry for entry in news if entry is not None]
     conditions = merged(wd.status.conditions, new)
@@ -219,6 +223,19 @@ def _inbound(seen: ObservedDeployment, now: datetime) -> Condition | None:
             return None
         verdict = Inbound(False, "NotAsked", "spec.machine.network.inbound names no port")
     return condition(INBOUND, *verdict, now=now, generation=seen.wd.metadata.generation)
+
+
+def _devices(seen: ObservedDeployment, now: datetime) -> Condition | None:
+    """Return whether each of the machine's devices is there once, where it has or had any."""
+    generation = seen.wd.metadata.generation
+    if seen.devices is not None:
+        status: Status = "False" if seen.devices.fault is not None else "Unknown"
+        if seen.devices.reason == FOUND:
+            status = "True"
+        return condition(FOUND, status, *seen.devices, now=now, generation=generation)
+    if find(seen.wd.status.conditions, FOUND) is None:
+        return None
+    return condition(FOUND, True, "NoDevices", "spec.machine names no device", now=now, generation=generation)
 
 
 def _quarantined(seen: ObservedDeployment, now: datetime) -> Condition | None:

@@ -31,6 +31,7 @@ from berth_operator.instances.warm.view import concerns, warm_sets
 from berth_operator.kinds import DEPLOYMENTS, LEASES, NODES, PODS, TYPES, WARM
 from berth_operator.leadership.availability import Steadiness
 from berth_operator.machines import claimants
+from berth_operator.machines.slices import Slices
 from berth_operator.pods.view import pod_view
 from berth_operator.presence.decide import Presence
 from berth_operator.presence.prober import Prober, networks_of
@@ -47,6 +48,7 @@ async def reconcile_deployment(world: World, key: Key) -> float | None:
     wd = world.deployment(key.namespace, key.name)
     if wd is None:
         world.state(Prober).forget(key.namespace, key.name)
+        world.state(Slices).forget(key.namespace, key.name)
         return None
     if (wd := await lifespan.begin(world, wd)) is None:
         return lifespan.CLEARING_SECONDS
@@ -64,7 +66,8 @@ async def reconcile_deployment(world: World, key: Key) -> float | None:
     ]
     beat = await _beat(world, wd, now)
     type_ = world.type_named(wd.metadata.namespace, wd.spec.type)
-    fault = claimants.fault(world, wd)
+    sight = world.state(Slices).look(world.client, wd)
+    fault = claimants.fault(world, wd) or (sight.fault if sight is not None else None)
     seen = ObservedDeployment(
         wd,
         tuple(rivals),
@@ -74,6 +77,7 @@ async def reconcile_deployment(world: World, key: Key) -> float | None:
         lost_node=_lost_node(world, wd),
         cleaning=_cleaning(world, wd),
         machine=fault,
+        devices=sight,
         presence=_presence(world, wd, fault),
         inbound=await stand(world, wd, type_, orphans.holder_in_cache(world, wd)),
         clock_trusted=trusted,

@@ -28,6 +28,8 @@ class Watch:
     """Labels that choose the objects; one subject at most names them."""
     concerns_nobody: Callable[[Object | None, Object], bool] | None = None
     """Whether a change, from one version to another, wakes no pass."""
+    optional: bool = False
+    """Whether a cluster may lack the kind: then there are no objects of it."""
     on_list: Callable[[World, str, int], None] | None = None
     """Told of each list of all: its namespace and resourceVersion. Such kinds are listed after the others."""
 
@@ -71,6 +73,10 @@ class Controllers:
     def labels(self, kind: Kind) -> Mapping[str, str]:
         """Labels that choose the objects of a kind."""
         return next((watch.labels for watch in self.watches[kind] if watch.labels), NO_LABELS)
+
+    def optional(self, kind: Kind) -> bool:
+        """Whether a cluster may lack a kind."""
+        return any(watch.optional for watch in self.watches[kind])
 
     def concerns_nobody(self, kind: Kind, before: Object | None, after: Object) -> bool:
         """Whether a change wakes no pass."""

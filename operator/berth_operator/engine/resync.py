@@ -9,7 +9,7 @@ from typing import Final
 
 import structlog
 
-from berth_core.kube.errors import GoneError, UnavailableError
+from berth_core.kube.errors import GoneError, NotFoundError, UnavailableError
 from berth_core.kube.reflector import take_list
 from berth_core.kube.types import Kind
 from berth_operator.engine.controllers import Controllers, wake, wake_gone
@@ -31,7 +31,13 @@ async def relist(world: World, kind: Kind) -> None:
     controllers, cache = world.state(Controllers), world.cache[kind]
     namespaces = world.config.workspace_namespaces if kind.namespaced else (None,)
     for namespace in namespaces:
-        keys, version = await take_list(world.client, kind, namespace, controllers.labels(kind), cache.put)
+        try:
+            keys, version = await take_list(world.client, kind, namespace, controllers.labels(kind), cache.put)
+        except NotFoundError:
+            if not controllers.optional(kind):
+                raise
+            log.debug("the cluster has no such kind", kind=kind.plural)
+            return
         for obj in cache.retain(namespace or "", keys, version):
             wake_gone(world, kind, obj)
         for watch in controllers.watches[kind]:

@@ -12,9 +12,11 @@ from berth_operator.engine.world import World
 from berth_operator.instances.firewall.policies import reconcile_policy
 from berth_operator.instances.firewall.rules import RulesListed
 from berth_operator.instances.memory import Memories
+from berth_operator.instances.observe import LEFT
 from berth_operator.instances.reconcile import reconcile_instance
 from berth_operator.instances.warm.reconcile import reconcile_warm
 from berth_operator.kinds import (
+    CLAIMS,
     DEPLOYMENT,
     DEPLOYMENTS,
     INSTANCE,
@@ -56,7 +58,7 @@ def _is_history(world: World, obj: Object) -> bool:
     if not status.get("endTime") or metadata.get("deletionTimestamp"):
         return False
     own = status.get("id") or metadata["name"]
-    return not any(world.cache[kind].by("instance", own, metadata["namespace"]) for kind in (PODS, JOBS, VPN_CLIENTS))
+    return not any(world.cache[kind].by("instance", own, metadata["namespace"]) for kind in LEFT)
 
 
 def _child(world: World, obj: Object, _gone: bool) -> None:
@@ -188,6 +190,7 @@ CONTROLLER: Final = Controller(
         Watch(PODS, _child, {"instance": _LABEL, "node": index_by("spec", "nodeName"), "warm": _warm_for}, labels=OURS),
         Watch(SERVICES, _child, {"instance": _LABEL, "warm": _warm_for}, labels=OURS),
         Watch(JOBS, _child, {"instance": _LABEL}, labels=OURS),
+        Watch(CLAIMS, _child, {"instance": _LABEL}, labels=OURS, optional=True),
         Watch(DEPLOYMENTS, _deployment),
         Watch(TYPES, _type),
         Watch(NODES, _node),

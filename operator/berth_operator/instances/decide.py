@@ -8,6 +8,7 @@ from berth_core import state
 from berth_core.kube import conditions
 from berth_core.kube.model import parse_time, timestamp
 from berth_core.leases.availability import NEVER_MADE_MESSAGE, is_tombstone
+from berth_core.machines.devices import not_given
 from berth_core.resources.workspacetype import Limits
 from berth_operator.instances.expiry.notice import warns_at
 from berth_operator.instances.hooks.decide import PREPARE, failed
@@ -29,8 +30,8 @@ LOOK_AGAIN: Final = timedelta(seconds=5)
 """While something is being deleted: when to look if no news came."""
 SETTLED_AFTER: Final = timedelta(seconds=2)
 """While others are being opened, the rules of a lease say so long after it is ready that they are in force."""
-OPENING: Final = frozenset({Step.BIND, Step.PREPARE, Step.OPEN})
-"""Steps that make what belongs to a lease."""
+OPENING: Final = frozenset({Step.BIND, Step.PREPARE, Step.OPEN, Step.RESERVE})
+"""Steps that make what belongs to a lease, or reserve it."""
 LONGEST_WORDS: Final = 600
 BETWEEN_LOOKS: Final = timedelta(milliseconds=200)
 """While its lease is being taken or given back: when to look again."""
@@ -153,7 +154,12 @@ def endpoint_in_use(seen: ObservedInstance, _now: datetime) -> Plan | None:
     return Plan(Step.END, state.START_FAILED, seen.machine.message) if seen.machine is not None else None
 
 
-def unprepared(seen: ObservedInstance, _now: datetime) -> Plan | None:
+def unreserved(seen: ObservedInstance, _now: datetime) -> Plan | None:
+    """It was given a device: that stays its own until nothing of the lease runs, whichever pod comes and goes."""
+    return Plan(Step.RESERVE) if seen.unreserved else None
+
+
+def unprepared(seen: ObservedInstance, now: datetime) -> Plan | None:
     """The hook `prepare` comes before the pod. Once a lease: what is made again later needs no other."""
     if not _must_be_prepared(seen):
         return None
@@ -162,7 +168,13 @@ def unprepared(seen: ObservedInstance, _now: datetime) -> Plan | None:
         return Plan(Step.PREPARE, *PREPARING)
     if hook.progress is Progress.FAILED:
         return Plan(Step.END, state.START_FAILED, f"{failed(PREPARE, hook.why)}; correct hooks.prepare of the type")
-    return Plan(Step.PREPARED) if hook.progress is Progress.DONE else Plan(Step.REPORT, *PREPARING)
+    if hook.progress is Progress.DONE:
+        return Plan(Step.PREPARED)
+    pod, due = seen.prepare_pod, None
+    if pod is not None and pod.unschedulable_since is not None and seen.unallocated:
+        if now >= (due := pod.unschedulable_since + PATIENCE):
+            return Plan(Step.END, state.START_FAILED, not_given(seen.unallocated, pod.unschedulable))
+    return Plan(Step.REPORT, *PREPARING, again_at=due)
 
 
 def pod_is_over(seen: ObservedInstance, now: datetime) -> Plan | None:
@@ -258,6 +270,7 @@ RULES: Final[tuple[Callable[[ObservedInstance, datetime], Plan | None], ...]] = 
     unbound,
     fenced_out,
     endpoint_in_use,
+    unreserved,
     unprepared,
     failed_to_start,
     pod_is_over,
@@ -283,6 +296,8 @@ def _failure(seen: ObservedInstance, now: datetime) -> str:
         if message := _image_failure(seen, pod, now):
             return message
         if pod.unschedulable_since is not None and now >= pod.unschedulable_since + PATIENCE:
+            if seen.unallocated:
+                return not_given(seen.unallocated, pod.unschedulable)
             return f"no node can run the pod: {pod.unschedulable}; check the type's resources, devices and nodeSelector"
         if pod.workspace.restarts >= CRASHES:
             why = pod.workspace.message or pod.workspace.reason or "it exits at once"

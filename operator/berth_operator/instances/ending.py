@@ -40,6 +40,7 @@ from berth_operator.kinds import (
     VPN_CLIENTS,
 )
 from berth_operator.leases.clearing import clear_epoch, delete_all, left_of, names_of, remove_pod
+from berth_operator.machines import claims
 from berth_operator.pods.view import PodView
 
 log = structlog.get_logger(__name__)
@@ -73,6 +74,8 @@ async def tear_down(world: World, seen: ObservedInstance) -> bool:
     if memory.ending_since is None:
         memory.ending_since = time.monotonic()
     lease_of = await _lease_of(world, instance)
+    if instance.status.end_time is None:
+        await claims.reserve(world, instance)  # for the hooks that follow its pod
     if not await shut(world, namespace, instance.public_id, lease_of):
         return False
     leases = await leases_of(world, namespace, instance.public_id)
@@ -143,9 +146,14 @@ async def shut(world: World, namespace: str, instance_id: str, lease: Lease | No
 
 
 async def sweep(world: World, namespace: str, instance_id: str, lease: Lease | None) -> bool:
-    """Delete what is left when nobody can come in any more: hooks, and last the NetworkPolicy, which kept them in."""
+    """Delete what is left when nobody can come in any more, and free its devices.
+
+    Hooks go first, and last the NetworkPolicy, which kept them in.
+    """
     warm, memory = _warm_name(world, namespace, lease), world.state(Memories).of(namespace, instance_id)
     if memory.hooks and not await _gone(world, namespace, instance_id, lease):
+        return False
+    if not await claims.let_go(world, namespace, instance_id):
         return False
     name = names.instance_object(instance_id)
     walls = set[str | None]() if memory.held_by_type else {name, warm, memory.policy_name}

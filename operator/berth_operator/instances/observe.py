@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
+from typing import Final
 
 from berth_core import ids, names, state
 from berth_core.kube.conditions import find
@@ -28,15 +29,19 @@ from berth_operator.instances.memory import Memories, Memory
 from berth_operator.instances.observed import AgentView, ObservedInstance
 from berth_operator.instances.vpn import clients
 from berth_operator.instances.warm.view import offer
-from berth_operator.kinds import DEPLOYMENTS, INSTANCES, JOBS, PODS, SERVICES, VPN_CLIENTS
+from berth_operator.kinds import CLAIMS, DEPLOYMENTS, INSTANCES, JOBS, PODS, SERVICES, VPN_CLIENTS
 from berth_operator.leases.live import Serving, held_deployment, read_deployment
 from berth_operator.leases.taking import beyond_quota
-from berth_operator.machines import claimants
+from berth_operator.machines import claimants, claims
+from berth_operator.machines.slices import Slices
 from berth_operator.pods.view import PodView, pod_view
 from berth_operator.podspec.isolation import Verdict, of_pod
 from berth_operator.presence import view as presence
 from berth_operator.queue import waiting
 from berth_operator.queue.selection import best_for, obstacle
+
+LEFT: Final = (PODS, JOBS, VPN_CLIENTS, CLAIMS)
+"""Watched kinds of which nothing is left when an instance has ended."""
 
 
 async def observe(world: World, instance: Instance, now: datetime) -> ObservedInstance:
@@ -46,7 +51,7 @@ async def observe(world: World, instance: Instance, now: datetime) -> ObservedIn
     pod = pod_of(world, namespace, public_id)
     memory.meet(pod, now)
     if instance.status.reason is not None or instance.status.end_time is not None:
-        remains = any(world.cache[kind].by("instance", public_id, namespace) for kind in (PODS, JOBS, VPN_CLIENTS))
+        remains = any(world.cache[kind].by("instance", public_id, namespace) for kind in LEFT)
         return ObservedInstance(instance, pod=pod, leftover=remains, clock_trusted=world.clock.trusted)
     if ends_now(brief := _brief(world, instance), now):
         return brief
@@ -115,7 +120,8 @@ def _held(world: World, seen: ObservedInstance) -> ObservedInstance:
     if seen.held is None or seen.deployment is None or seen.type is None:
         return seen
     warm = offer(world, seen.instance, seen.deployment, seen.type, seen.held)
-    return replace(seen, warm=warm, machine=claimants.fault(world, seen.deployment))
+    fault = claimants.fault(world, seen.deployment) or world.state(Slices).ambiguity(seen.deployment.devices)
+    return replace(seen, warm=warm, machine=fault)
 
 
 def _waits_for(world: World, instance: Instance) -> str:
@@ -166,6 +172,8 @@ async def _bound(
         deployment=wd,
         lost=reason,
         machine=_machine_fault(world, instance, wd, memory),
+        unreserved=bool(claims.unreserved(world, instance)),
+        unallocated=claims.unallocated(world, instance),
         opened=pod is not None and pod.epoch == epoch and service is not None,
         pod=pod,
         previous_pod_created=memory.pod_created,
@@ -193,6 +201,7 @@ async def _bound(
         rules_settled=settled,
         others_open=opening(world) > (status.ready_time is None),
         prepare=await run.look(world, instance, PREPARE) if status.ready_time is None else None,
+        prepare_pod=_hook_pod(world, instance, PREPARE) if instance.devices and status.ready_time is None else None,
         isolation=isolation,
         quiet_since=await pings.quiet(world, instance, memory, now),
         clock_trusted=brief.clock_trusted,  # of the moment at which `now` was read
@@ -200,11 +209,18 @@ async def _bound(
 
 
 def _machine_fault(world: World, instance: Instance, wd: WorkspaceDeployment | None, memory: Memory) -> Fault | None:
-    """Whether another lease has the machine's endpoints, while the agent was pushed nothing and no hook has run."""
+    """Whether nothing may be opened of the machine, while the agent was pushed nothing and no hook has run."""
     status = instance.status
     if wd is None or memory.sent or memory.hooks or status.firewall or status.ready_time or status.hook_nonces:
         return None
-    return claimants.fault_of_bound(world, wd, instance)
+    return claimants.fault_of_bound(world, wd, instance) or world.state(Slices).ambiguity(instance.devices)
+
+
+def _hook_pod(world: World, instance: Instance, hook: str) -> PodView | None:
+    """Return a pod of a hook that waits or runs, as last seen."""
+    pods = world.cache[PODS].by("instance", instance.public_id, instance.metadata.namespace)
+    views = (pod_view(pod) for pod in pods if (pod["metadata"].get("labels") or {}).get(names.HOOK_LABEL) == hook)
+    return next((view for view in views if not view.over), None)
 
 
 def opening(world: World) -> int:

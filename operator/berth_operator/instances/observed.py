@@ -9,6 +9,7 @@ from berth_core.leases.availability import Lease
 from berth_core.machines.placement import Fault
 from berth_core.resources import Instance, WorkspaceDeployment, WorkspaceType
 from berth_core.resources.instance import Address, InForce
+from berth_core.resources.machines.devices import MachineDevice
 from berth_operator.pods.view import PodView
 from berth_operator.podspec.isolation import Verdict
 
@@ -95,6 +96,10 @@ class ObservedInstance:
     """For one that holds a lease and is not bound: the pod that was kept warm for it, where one serves."""
     machine: Fault | None = None
     """For one for which nothing is opened yet: why its machine cannot be; None where it can, or has no address."""
+    unreserved: bool = False
+    """A device of its machine was allocated to a pod of it, and is not reserved for it yet."""
+    unallocated: tuple[MachineDevice, ...] = ()
+    """Devices of its machine that no pod of it was given yet."""
     waits_for: str = ""
     """For one that waits: why it cannot have any deployment, or not the one that it holds; empty where it may."""
     opened: bool = False
@@ -127,6 +132,8 @@ class ObservedInstance:
     """None where the instance has no VPN."""
     prepare: HookView | None = None
     """The hook that runs before the workspace is opened; None while it was not started."""
+    prepare_pod: PodView | None = None
+    """A pod of that hook, where one is known."""
     isolation: Verdict | None = None
     """Verdict on its pod's user namespace for the status; None where the status has it already."""
     leftover: bool = False

@@ -25,6 +25,8 @@ class Step(Enum):
     """Write down that the lease which was taken for it goes back, from when on it cannot be used."""
     RETURN = auto()
     """Give that lease back, when nothing that was kept warm for it is left."""
+    RESERVE = auto()
+    """Reserve devices for it that its pod was given, so that they stay its own when that pod is gone."""
     PREPARE = auto()
     """Start the hook that runs before the workspace is opened."""
     PREPARED = auto()

@@ -23,6 +23,7 @@ from berth_operator.instances.plan import Plan, Step
 from berth_operator.instances.vpn import clients
 from berth_operator.kinds import INSTANCES
 from berth_operator.leases import returning
+from berth_operator.machines import claims
 from berth_operator.queue import waiting
 
 log = structlog.get_logger(__name__)
@@ -108,6 +109,9 @@ async def _step(world: World, seen: ObservedInstance, plan: Plan) -> tuple[bool,
             return True, None
         case Step.RETURN:
             return await _give_back(world, seen), None
+        case Step.RESERVE:
+            await claims.reserve(world, seen.instance)
+            return True, None
         case Step.PREPARE:
             await run.prepare(world, seen, plan)
         case Step.PREPARED:

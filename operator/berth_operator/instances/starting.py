@@ -27,7 +27,7 @@ from berth_operator.instances.lease_secrets import (
     secret_names,
     vpn_secret,
 )
-from berth_operator.instances.manifests import vpn
+from berth_operator.instances.manifests import claim, vpn
 from berth_operator.instances.manifests.common import LeaseParts
 from berth_operator.instances.manifests.isolation import of_lease
 from berth_operator.instances.manifests.pod import pod
@@ -39,6 +39,7 @@ from berth_operator.instances.plan import Plan
 from berth_operator.instances.status import PodSecrets
 from berth_operator.kinds import INSTANCES, PODS, POLICIES, RULES, SECRETS, SERVICES, WARM
 from berth_operator.leases.nonces import new_nonce, unused_where_unknown
+from berth_operator.machines import claims
 from berth_operator.machines.claimants import reserved
 from berth_operator.pods.view import PodView
 from berth_operator.podspec.isolation import of_pod
@@ -240,6 +241,7 @@ async def _ports_exhausted(world: World, instance: Instance) -> None:
 
 
 async def _make_pod(world: World, lease: LeaseParts) -> None:
+    await claims.make(world, claim.claims(lease))
     answer = await create(world, PODS, pod(lease, world.config))
     if answer is None:
         await refresh_pod(world, lease.namespace, lease.name)

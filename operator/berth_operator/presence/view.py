@@ -1,9 +1,10 @@
-"""Texts and conditions for the holder of a machine that stops answering. Pure."""
+"""Texts and conditions for the holder of a machine that stops answering or loses a device. Pure."""
 
 from typing import Final
 
 from berth_core import state
 from berth_core.kube.conditions import Condition, find
+from berth_core.machines.devices import FOUND, MISSING
 from berth_core.resources import Instance, WorkspaceDeployment
 
 REACHABLE: Final = "Reachable"
@@ -11,9 +12,12 @@ REACHABLE: Final = "Reachable"
 
 
 def silence(wd: WorkspaceDeployment | None) -> Condition | None:
-    """Return the condition of a machine that does not answer; None for others."""
+    """Return the condition of a machine that does not answer, or lacks a device; None for others."""
     entry = find(wd.status.conditions, REACHABLE) if wd is not None else None
-    return entry if entry is not None and entry.status == "False" else None
+    if entry is not None and entry.status == "False":
+        return entry
+    entry = find(wd.status.conditions, FOUND) if wd is not None else None
+    return entry if entry is not None and entry.reason == MISSING else None
 
 
 def notice(wd: WorkspaceDeployment | None) -> str:
@@ -21,7 +25,8 @@ def notice(wd: WorkspaceDeployment | None) -> str:
     entry = silence(wd)
     if wd is None or entry is None:
         return ""
-    return f"The machine {wd.metadata.name} has not answered since {entry.last_transition_time}: {entry.message}.\n"
+    what = "has not answered" if entry.type == REACHABLE else "has lacked a device"
+    return f"The machine {wd.metadata.name} {what} since {entry.last_transition_time}: {entry.message}.\n"
 
 
 def machine_reachable(instance: Instance, wd: WorkspaceDeployment | None) -> dict[str, tuple[bool, str, str]]:

@@ -8,13 +8,17 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from berth_core import names
+
 from ..api.gateway import Gateway, gateway, serving
 from . import hooks
 from .builds import CI, build, found, is_over, pod_of, project, started
-from .lab import ACCESS_RULES, BUILDS, INSTANCES, PODS, POLICIES, Lab
+from .lab import ACCESS_RULES, BUILDS, DEPLOYMENTS, INSTANCES, PODS, POLICIES, SERVICES, Lab, condition
 from .process import Operators
 
 pytestmark = pytest.mark.apiserver
+
+PORTS = {"ports": [{"port": 22}]}
 
 
 class LateWatch(Gateway):
@@ -87,4 +91,34 @@ async def test_types_and_access_rules_count_before_their_watches_tell_of_them(
         await found(lab, uid, workspace="other")
         known = await lab.until(BUILDS, "two", lambda o: {"instance", "reason"} & (o.get("status") or {}).keys())
         assert "reason" not in known["status"]
+        await asyncio.to_thread(operators.stop_all)
+
+
+class WithoutDevices(Gateway):
+    """A cluster whose administrator has turned Dynamic Resource Allocation off."""
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        if request.path.startswith("/apis/resource.k8s.io"):
+            status = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound", "code": 404}
+            return web.json_response(status, status=404)
+        return await super().handle(request)
+
+
+async def test_a_cluster_without_resource_claims_lends_machines_that_need_none(
+    lab: Lab, operators: Operators, tmp_path: Path
+) -> None:
+    async with serving(operators.kubeconfig, WithoutDevices) as between:
+        operators.start(KUBECONFIG=str(between.kubeconfig(operators.kubeconfig, tmp_path / "old.kubeconfig")))
+        await lab.type()
+        await lab.deployment("one")
+        devices = [{"name": "arm", "deviceClassName": "arms"}]
+        await lab.create(DEPLOYMENTS, "two", {"type": "bench", "machine": {"devices": devices}})
+        await lab.until(DEPLOYMENTS, "two", lambda o: condition(o, "Online") == "DeviceAwaited")
+        name = await lab.instance("ada", deployments=["one"])
+        await lab.until(INSTANCES, name, lambda o: condition(o, "Bound", "status") == "True")
+        await lab.client.patch(INSTANCES, lab.namespace, name, {"spec": {"terminate": True}})
+        await lab.until(INSTANCES, name, lambda o: condition(o, "Ended", "status") == "True")
+        orphan = {"metadata": {"name": "i-gone", "labels": names.lease_labels("gone", 1, "one")}, "spec": PORTS}
+        await lab.client.create(SERVICES, lab.namespace, orphan)
+        await lab.until_gone(SERVICES, "i-gone")
         await asyncio.to_thread(operators.stop_all)

@@ -117,6 +117,11 @@ def _budget(draw: random.Random) -> Object:
     return {"spec": {"minAvailable": draw.choice((1, 1, 2)), "selector": {"matchLabels": _selector(draw)}}}
 
 
+def _claim(draw: random.Random) -> Object:
+    exactly = {"deviceClassName": draw.choice(("a.test", "b.test")), "allocationMode": "ExactCount", "count": 1}
+    return {"spec": {"devices": {"requests": [{"name": "arm", "exactly": exactly}]}}}
+
+
 def _node(draw: random.Random) -> Object:
     return {"spec": {"unschedulable": True} if draw.random() < 0.5 else {}}
 
@@ -143,6 +148,7 @@ MAKERS: Final[dict[str, Callable[[random.Random], Object]]] = {
     "leases": _lease,
     "networkpolicies": _policy,
     "poddisruptionbudgets": _budget,
+    "resourceclaims": _claim,
     "nodes": _node,
     "events": _event,
     "namespaces": lambda _: {},
@@ -160,6 +166,7 @@ def patch(plural: str, draw: random.Random) -> Object:
         "leases": [_lease(draw), {"spec": {"holderIdentity": draw.choice(("", "c", None))}}],
         "networkpolicies": [_policy(draw)],
         "poddisruptionbudgets": [{"spec": {"minAvailable": draw.choice((1, 2))}}],
+        "resourceclaims": [_claim(draw)],
         "nodes": [{"spec": {"unschedulable": draw.choice((True, False, None))}}, {"spec": {"taints": _taints(draw)}}],
     }
     return draw.choice(choices.get(plural) or [{}])

@@ -197,6 +197,11 @@ def budget(obj: Object, _: Object | None) -> Object:
     return obj | {"status": with_defaults(obj.get("status") or {}, dict.fromkeys(zeros, 0))}
 
 
+def claim(obj: Object, _: Object | None) -> Object:
+    """Return a ResourceClaim; its status is never absent."""
+    return obj | {"status": obj.get("status") or {}}
+
+
 def node(obj: Object, old: Object | None) -> Object:
     """Return a Node; a new one is tainted until it is ready."""
     obj = with_defaults(obj, {"spec": {}})
@@ -245,6 +250,7 @@ def errors(plural: str, new: Object, old: Object | None) -> list[Cause]:
     paths = {
         "jobs": ("spec.template", "spec.selector", "spec.completions", "spec.podFailurePolicy"),
         "secrets": ("type",),
+        "resourceclaims": ("spec",),
     }
     return [
         Cause("FieldValueInvalid", path, "field is immutable")
@@ -267,6 +273,7 @@ MAKERS: Final[dict[str, Callable[[Object, Object | None], Object]]] = {
     "secrets": secret,
     "networkpolicies": policy,
     "poddisruptionbudgets": budget,
+    "resourceclaims": claim,
     "nodes": node,
     "namespaces": namespace,
     "events": event,

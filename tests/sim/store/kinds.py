@@ -71,6 +71,7 @@ BUILT_IN: Final = (
     Resource("batch", "v1", "jobs", "Job", True, True, True, _META | {"status.successful"}),
     Resource("coordination.k8s.io", "v1", "leases", "Lease"),
     Resource("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy", counted=True),
+    Resource("resource.k8s.io", "v1", "resourceclaims", "ResourceClaim", True, True, returns_deleted=True),
     Resource("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget", True, True, True),
     Resource("events.k8s.io", "v1", "events", "Event", selectable=_META | {"reason", "type", "reportingController"}),
 )

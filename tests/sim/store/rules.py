@@ -196,6 +196,11 @@ def _granted_ports_are_ranges(new: Any, _: Any) -> bool:
     return all(_ports_are_ranges(one, None) for one in new["networks"])
 
 
+def _names_differ(new: Any, _: Any) -> bool:
+    names = [one["name"] for one in new]
+    return len(set(names)) == len(names)
+
+
 def _machine_stays(new: Any, old: Any) -> bool:
     return not _has(old, "epoch") or (
         _has(new, "machine") == _has(old, "machine") and (not _has(new, "machine") or _equal("machine")(new, old))
@@ -279,6 +284,7 @@ RULES: Final[dict[str, Predicate]] = {
     "self.networks.all(n, !has(n.ports) || n.ports.all(p, !has(p.endPort) || p.endPort >= p.port))": (
         _granted_ports_are_ranges
     ),
+    "self.all(d, self.exists_one(other, other.name == d.name))": _names_differ,
     "!has(oldSelf.queued) || (has(self.queued) && self.queued.since >= oldSelf.queued.since && self.queued.version"
     " >= oldSelf.queued.version)": _queued_moves_back,
     "!has(oldSelf.nonce) || (has(self.nonce) && (self.nonce == oldSelf.nonce || !has(oldSelf.reason)))": (

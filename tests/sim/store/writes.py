@@ -203,6 +203,8 @@ class Writer:
             rest = {k: v for k, v in metadata.items() if k not in _OWN and v not in (None, [], {}, "")}
             if at.subresource == "status" and resource.plural == "pods":
                 rest = _with_part_of("ownerReferences", rest, before)
+            if at.subresource == "status" and resource.plural == "resourceclaims":
+                rest = before
             metadata = rest | kept
             causes += _added_finalizers(metadata, before)
             new = new | {"metadata": before if same(metadata, before) else metadata}

@@ -92,6 +92,15 @@ def test_no_grant_lets_a_machine_connect_to_workspaces() -> None:
     assert "inbound" in str(lack(grant(ARM), wanted(network)))
 
 
+def test_no_grant_gives_devices_of_nodes() -> None:
+    device = {"name": "arm", "deviceClassName": "devices.berth.dev"}
+    network = machine("192.0.2.40/32", ports=(("TCP", 30002, 30002),)).wire()
+    assert fault(grant(ARM), deployment(machine={"network": network}), 0) is None
+    refused = fault(grant(ARM), deployment(machine={"network": network, "devices": [device]}), 0)
+    assert refused is not None
+    assert "gives no devices" in refused.message
+
+
 def deployment(**spec: Any) -> WorkspaceDeployment:
     network = machine("192.0.2.40/32", ports=(("TCP", 30002, 30002),)).wire()
     body = {"type": "lab_arm", "owners": ["alice"], "machine": {"network": network}, "grant": "lab"} | spec

@@ -29,7 +29,18 @@ OF_KUBERNETES = {
     *("ContainerCreating", "CreateContainerConfigError", "CreateContainerError", "ErrImageNeverPull", "ErrImagePull"),
     *("ImagePullBackOff", "InvalidImageName", "PodInitializing", "RunContainerError"),
     *("Pending", "Failed", "DisruptionTarget", "PodScheduled", "True", "False", "Unknown"),
-    *("ExternalIP", "InternalIP", "NodePort", "IfNotPresent", "Ingress", "Egress", "Instance", "Secret"),
+    *(
+        "NoSchedule",
+        "NoExecute",
+        "ExternalIP",
+        "InternalIP",
+        "NodePort",
+        "IfNotPresent",
+        "Ingress",
+        "Egress",
+        "Instance",
+        "Secret",
+    ),
 }
 """Words that Berth reads, or writes elsewhere than in a reason; a new word of the code is in none of both sets."""
 OF_OTHERS = {"Berth", "HTTPBasic", "HTTPValidationError", "Origin", "RateLimit", "ValidationError"}

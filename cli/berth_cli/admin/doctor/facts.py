@@ -38,6 +38,7 @@ SERVICES: Final = Kind("v1", "services")
 SECRETS: Final = Kind("v1", "secrets")
 CONFIGMAPS: Final = Kind("v1", "configmaps")
 BUDGETS: Final = Kind("policy/v1", "poddisruptionbudgets")
+DEVICE_CLASSES: Final = Kind("resource.k8s.io/v1", "deviceclasses", namespaced=False)
 INGRESSES: Final = Kind("networking.k8s.io/v1", "ingresses")
 COUNTED: Final = {kind.plural: kind for kind in (CONFIGMAPS, Kind("v1", "persistentvolumeclaims"), SERVICES)}
 """Kinds that the value `bounds.quota` bounds and that are counted here."""
@@ -127,6 +128,7 @@ class Facts(Stored):
     """Certificate (PEM) of the agents' authority."""
     keys: Mapping[str, bool] | Unseen
     """Whether each of the release's key objects exists, by name."""
+    device_classes: Sequence[Object] | Unseen
     budgets: Mapping[str, bool] | Unseen
     """Whether the budget exists that keeps pods of leases from eviction, by workspace namespace."""
 
@@ -165,6 +167,7 @@ async def gather(client: Client, release: str, workspaces: Sequence[str]) -> Fac
         ingresses=await observed(every(client, INGRESSES, [release])),
         authority=await observed(_authority(client, release)),
         keys=await observed(_keys(client, release)),
+        device_classes=await observed(every(client, DEVICE_CLASSES, [None])),
         budgets=await observed(_budgets(client, where)),
     )
 

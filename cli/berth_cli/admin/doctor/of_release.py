@@ -14,7 +14,7 @@ from berth_core.kube import conditions
 from berth_core.kube.model import parse_time
 from berth_core.kube.types import Object
 from berth_core.leases.availability import QUARANTINED
-from berth_core.machines import placement
+from berth_core.machines import devices, placement
 from berth_core.names import GROUP, LEASES_BUDGET
 from berth_core.resources import KINDS, WorkspaceType
 from berth_core.resources.workspacetype import EnvVar
@@ -22,6 +22,8 @@ from berth_core.resources.workspacetype import EnvVar
 CLOCK_SECONDS: Final = 5.0
 """Clock difference from which on the operator no longer acts on times."""
 LEADER_SECONDS: Final = 15.0
+PAGES: Final = dict.fromkeys(placement.FAULTS, "robot-at-an-address.md") | dict.fromkeys(devices.FAULTS, "devices.md")
+"""Page of docs/how-to/lend by the reason why a machine is not lent."""
 SOON: Final = timedelta(days=30)
 _DOTTED: Final = re.compile(r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?![\d.])")
 
@@ -250,11 +252,10 @@ def machines(facts: Facts) -> Iterator[Finding]:
         )
     for wd in there:
         online = conditions.find(wd.status.conditions, "Online")
-        if online is not None and online.status == "False" and online.reason in placement.FAULTS:
+        if online is not None and online.status == "False" and online.reason in PAGES:
             bad.append((wd, online))
             says = f"{wd.metadata.name} is not lent ({online.reason}): {online.message}"
-            mend = "correct spec.machine.network as docs/how-to/lend/robot-at-an-address.md says"
-            yield Finding(check, Level.WARNING, says, mend)
+            yield Finding(check, Level.WARNING, says, f"docs/how-to/lend/{PAGES[online.reason]} says what to correct")
     if not there:
         yield Finding(check, Level.WARNING, "there are no deployments", "`berth deployment add` makes one")
     elif not bad:

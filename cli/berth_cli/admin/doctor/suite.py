@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, TypeVar
 
-from berth_cli.admin.doctor import of_admission, of_bounds, of_cluster, of_release
+from berth_cli.admin.doctor import of_admission, of_bounds, of_cluster, of_devices, of_release
 from berth_cli.admin.doctor.facts import Facts, Stored
 from berth_cli.admin.doctor.findings import Finding
 
@@ -35,6 +35,7 @@ CHECKS: Final[tuple[Callable[[Facts], Iterator[Finding]], ...]] = (
     of_release.keys,
     of_release.drains,
     of_release.machines,
+    of_devices.classes,
     *BEFORE_AN_UPGRADE,
 )
 

@@ -8,12 +8,13 @@ from berth_cli.admin.machines.facts import Lent
 from berth_core.kube import conditions
 from berth_core.kube.conditions import Condition
 from berth_core.leases.availability import AVAILABLE
+from berth_core.machines.devices import FOUND, described
 from berth_core.machines.placement import INBOUND, WALLED
 from berth_core.reasons import deployment
 from berth_core.reasons.table import NOTHING
 from berth_core.resources.workspacedeployment import MAINTENANCE, Health
 
-SHOWN: Final = (deployment.ONLINE, deployment.REACHABLE, WALLED, INBOUND, MAINTENANCE)
+SHOWN: Final = (deployment.ONLINE, deployment.REACHABLE, FOUND, WALLED, INBOUND, MAINTENANCE)
 """Conditions that speak of the machine."""
 
 
@@ -42,6 +43,22 @@ def endpoints(lent: Lent) -> str | None:
     """Endpoints that the deployment names."""
     network = lent.wd.network
     return openings.text(network.reached()) if network is not None else None
+
+
+def no_endpoints(lent: Lent) -> str:
+    """Say that the deployment names none, and what to set where it names no device either."""
+    return "none" if lent.wd.devices else "none: set spec.machine.network"
+
+
+def devices(lent: Lent) -> str | None:
+    """Devices that the deployment names."""
+    return "; ".join(map(described, lent.wd.devices)) or None
+
+
+def leased_devices(lent: Lent) -> str | None:
+    """Devices that the present lease has."""
+    held = lent.instance.devices if lent.instance is not None else ()
+    return "; ".join(map(described, held)) or None
 
 
 def leased(lent: Lent) -> str | None:
@@ -81,8 +98,10 @@ def wire(lent: Lent) -> dict[str, Any]:
         "type": wd.spec.type,
         "network": wd.network.wire() if wd.network is not None else None,
         "grant": wd.spec.grant,
+        "devices": [one.wire() for one in wd.devices],
         "health": wd.spec.health.wire() if wd.spec.health is not None else None,
         "lease": wd.status.lease.wire() | {"epoch": wd.status.epoch} if wd.status.lease is not None else None,
+        "leasedDevices": [one.wire() for one in instance.devices] if instance is not None else [],
         "leasedNetwork": network.wire() if network is not None else None,
         "conditions": [entry.wire() | {"step": step(entry)} for entry in conditions_of(lent)],
         "available": conditions.is_true(wd.status.conditions, AVAILABLE),

@@ -1,4 +1,4 @@
-"""``berth machine``: commands about machines at addresses."""
+"""``berth machine``: commands about machines."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +10,7 @@ from berth_cli.ui.options import Form, Kubeconfig, Output, Release, Workspaces
 if TYPE_CHECKING:
     from berth_cli.admin.machines.facts import Lent
 
-app = Commands(help="Machines at addresses: register your own; show one, and check the walls around it.")
+app = Commands(help="Machines at addresses and on nodes: register your own; show one, and check the walls around it.")
 
 SHOW_EXAMPLES = """
 Examples:
@@ -36,7 +36,7 @@ def show(
     workspaces: Workspaces = "berth-workspaces",
     kubeconfig: Kubeconfig = None,
 ) -> None:
-    """Show a machine's endpoints, its holder, its conditions, and what to do."""
+    """Show a machine's endpoints and devices, its holder, its conditions, and what to do."""
     from berth_cli.admin import cluster
     from berth_cli.admin.machines import card, facts
     from berth_cli.ui.printing import Column, Table, show_one
@@ -52,11 +52,13 @@ def show(
         Column("NAMESPACE", lambda one: one.wd.metadata.namespace, wide=True),
         Column("ID", lambda one: one.wd.public_id, wide=True),
         Column("TYPE", lambda one: one.wd.spec.type),
-        Column("ENDPOINTS", lambda one: card.endpoints(one) or "none: set spec.machine.network"),
+        Column("ENDPOINTS", lambda one: card.endpoints(one) or card.no_endpoints(one)),
+        Column("DEVICES", card.devices),
         Column("HEALTH", lambda one: card.health(one) or "nobody asks: set spec.health"),
         Column("HOLDER", lambda one: card.holder(one) or "nobody"),
         Column("LEASED", card.leased),
         Column("GRANT", lambda one: one.wd.spec.grant),
+        Column("LEASED DEVICES", card.leased_devices),
         *map(condition, card.SHOWN),
     ]
     show_one(lent, Table(columns, lambda one: one.wd.metadata.name, card.wire), output)

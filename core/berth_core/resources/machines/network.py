@@ -7,6 +7,7 @@ from pydantic import Field
 from berth_core import firewall
 from berth_core.kube.model import Model
 from berth_core.resources.base import Rule
+from berth_core.resources.machines.devices import MachineDevice
 
 
 class MachinePort(Model):
@@ -77,6 +78,17 @@ class Machine(Model):
         description="Endpoints that workspaces and hooks reach in a lease of this deployment, and nobody else."
         " Absent where the machine has no address of its own.",
     )
+    devices: list[MachineDevice] | None = Field(
+        None,
+        description="Devices of the machine, each a ResourceClaim of its own for every lease, which workspaces and"
+        " hooks have. Absent for a machine without any.",
+        max_length=8,
+    )
+
+
+def devices_of(machine: Machine | None) -> tuple[MachineDevice, ...]:
+    """Return the devices of a machine, or of none."""
+    return tuple(machine.devices or ()) if machine is not None else ()
 
 
 def machine_rules(at: str) -> tuple[Rule, ...]:

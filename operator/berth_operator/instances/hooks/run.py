@@ -30,6 +30,7 @@ from berth_operator.instances.hooks.decide import (
     wanted_after,
 )
 from berth_operator.instances.lease_secrets import lease_parts
+from berth_operator.instances.manifests import claim
 from berth_operator.instances.manifests import hook as build
 from berth_operator.instances.manifests.common import LeaseParts
 from berth_operator.instances.manifests.policy import closed_policy
@@ -39,6 +40,7 @@ from berth_operator.instances.plan import Plan
 from berth_operator.kinds import DEPLOYMENT, JOBS, PODS, POLICIES, SECRETS
 from berth_operator.leases.clearing import remove_pod
 from berth_operator.leases.nonces import new_nonce, unused_where_unknown
+from berth_operator.machines import claims
 from berth_operator.pods.view import pod_view
 
 log = structlog.get_logger(__name__)
@@ -133,6 +135,7 @@ async def _start(world: World, lease: LeaseParts, entry: tuple[str, Hook], shown
         shown = status.hook_starts(shown, name, nonce)
     await write_status(world, instance, instance.status, shown)
     memory.nonces.pop(name, None)
+    await claims.make(world, claim.claims(lease))
     manifest = build.job(lease, name, nonce, hook, world.config)
     try:
         world.cache[JOBS].put(await world.client.create(JOBS, namespace, manifest))

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from berth_core import names
 from berth_core.kube.types import Object
 from berth_core.resources import Instance, WorkspaceDeployment, WorkspaceType
-from berth_core.resources.machines.network import Machine, MachineNetwork
+from berth_core.resources.machines.devices import MachineDevice
+from berth_core.resources.machines.network import Machine, MachineNetwork, devices_of
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,11 @@ class LeaseParts:
     def network(self) -> MachineNetwork | None:
         """Endpoints that the lease opens of its machine."""
         return self.machine.network if self.machine is not None else None
+
+    @property
+    def devices(self) -> tuple[MachineDevice, ...]:
+        """Devices of its machine that the lease has."""
+        return devices_of(self.machine)
 
     @property
     def namespace(self) -> str:

@@ -34,7 +34,7 @@ def _needs(lease: LeaseParts) -> str:
     template = lease.type.spec.template
     if template.privileged:
         return "the workspace is privileged"
-    demands = (template.devices, lease.deployment.spec.overrides.devices, template.resource_claims)
+    demands = (template.devices, lease.deployment.spec.overrides.devices, template.resource_claims, lease.devices)
     if any(demands) or any(map(_has_devices, (template.resources.requests, template.resources.limits))):
         return _DEVICES
     if any(volume.host_path is not None for volume in template.volumes):

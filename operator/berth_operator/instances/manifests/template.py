@@ -6,6 +6,7 @@ from berth_core import overrides
 from berth_core.kube.types import Object
 from berth_core.quantities import larger
 from berth_core.resources.workspacetype import Template, Volume
+from berth_operator.instances.manifests import claim
 from berth_operator.instances.manifests.common import LeaseParts
 from berth_operator.instances.manifests.isolation import of_lease, runtime_class
 from berth_operator.podspec.network import dns_fields
@@ -38,7 +39,7 @@ def common(lease: LeaseParts, config: Config, *, vpn: bool = False) -> Object:
         "nodeSelector": overrides.node_selector(template, lease.deployment.spec.overrides),
         "tolerations": [*(toleration.wire() for toleration in template.tolerations), *STAY],
         "imagePullSecrets": [secret.wire() for secret in template.image_pull_secrets],
-        "resourceClaims": [claim.wire() for claim in template.resource_claims],
+        "resourceClaims": [*(one.wire() for one in template.resource_claims), *claim.of_pod(lease)],
         **dns_fields(config),
     }
     if runtime := runtime_class(lease, config):
@@ -95,8 +96,8 @@ def resources(lease: LeaseParts) -> Object:
         if name in DEFAULT_LIMITS and name not in template.resources.limits:
             limits[name] = larger(amount, DEFAULT_LIMITS[name])
     result: Object = {"requests": requests, "limits": limits}
-    if template.resource_claims:
-        result["claims"] = [{"name": claim.name} for claim in template.resource_claims]
+    if names := [*(one.name for one in template.resource_claims), *map(claim.name_in_pod, lease.devices)]:
+        result["claims"] = [{"name": name} for name in names]
     return result
 
 

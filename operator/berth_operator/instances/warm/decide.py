@@ -112,7 +112,7 @@ def next_epoch_of(seen: ObservedWarm, now: datetime) -> int | None:
     wd, type_ = seen.wd, seen.type
     if wd is None or wd.metadata.deletion_timestamp or type_ is None:
         return None
-    if not type_.spec.warm or type_.spec.retired or type_.spec.hooks.any:
+    if not type_.spec.warm or type_.spec.retired or type_.spec.hooks.any or wd.devices:
         return None
     return wd.status.epoch + 1 if availability(wd, now=now).status == "True" else None
 

@@ -34,8 +34,8 @@ def offer(
 ) -> PodView | None:
     """Return the warm pod that an instance gets by its lease; None where it gets one of its own."""
     one = _warm_set(world, wd.metadata.namespace, wd.metadata.name, wd, lease.epoch)
-    # Where there are hooks, nothing touches the machine before the instance is bound.
-    if one.pod is None or type_.spec.hooks.any:
+    # Where there are hooks or devices, nothing touches the machine before the instance is bound.
+    if one.pod is None or type_.spec.hooks.any or wd.devices:
         return None
     digest = made_from(LeaseParts(None, wd, type_, lease.epoch, warm=True), world.config)
     return one.pod if serves(one, instance, digest) else None

@@ -1,6 +1,7 @@
 """Findings of `berth doctor`."""
 
 import copy
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
@@ -16,6 +17,7 @@ from berth_cli.admin.doctor.summary import SHOWN, Held, Names
 from berth_cli.admin.doctor.validation import WORKLOADS, broken, is_judged, schema_of
 from berth_cli.admin.keys import material
 from berth_core import crdgen
+from berth_core.machines.devices import FAULTS as DEVICE_FAULTS
 from berth_core.machines.placement import FAULTS
 from berth_core.resources import (
     KINDS,
@@ -29,6 +31,7 @@ from berth_core.resources import (
     WorkspaceDeployment,
     WorkspaceType,
 )
+from berth_core.resources.machines.devices import device_rules
 from berth_core.resources.machines.network import machine_rules
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -56,10 +59,18 @@ def kind(*conditions: dict[str, Any], env: str = "", **network: Any) -> Workspac
     return WorkspaceType.parse({"metadata": metadata, "spec": spec, "status": {"conditions": list(conditions)}})
 
 
-def machine(*conditions: dict[str, Any], **status: Any) -> WorkspaceDeployment:
+def machine(*conditions: dict[str, Any], devices: Sequence[str] = (), **status: Any) -> WorkspaceDeployment:
+    """A deployment with devices of some classes."""
     metadata = {"name": "arm-1", "namespace": "lab"}
     shown = {"conditions": list(conditions)} | status
-    return WorkspaceDeployment.parse({"metadata": metadata, "spec": {"type": "arm"}, "status": shown})
+    named = [{"name": f"d{n}", "deviceClassName": name} for n, name in enumerate(devices)]
+    spec = {"type": "arm", "machine": {"devices": named}}
+    return WorkspaceDeployment.parse({"metadata": metadata, "spec": spec, "status": shown})
+
+
+def device_class(name: str, extended: str | None = None, **labels: str) -> dict[str, Any]:
+    spec = {} if extended is None else {"extendedResourceName": extended}
+    return {"metadata": {"name": name, "labels": labels}, "spec": spec}
 
 
 def service(policy: str) -> dict[str, Any]:
@@ -87,6 +98,7 @@ def well() -> Facts:
         held=held(),
         authority=material.new_authority(NOW).certificate.encode(),
         keys={"berth-token-signing": True},
+        device_classes=[],
         budgets={"lab": True},
     )
 
@@ -227,6 +239,28 @@ def test_a_machine_whose_address_may_not_be_lent_is_named(reason: str) -> None:
     assert "192.0.2.40/32 is wrong" in found.says
     assert "robot-at-an-address.md" in found.mend
     assert ill(holding(deployments=[machine(told("Online", "False", "HeartbeatLost", "it was not renewed"))])) == []
+
+
+@pytest.mark.parametrize("reason", sorted(DEVICE_FAULTS))
+def test_a_machine_whose_device_may_not_be_lent_is_named(reason: str) -> None:
+    found = only(holding(deployments=[machine(told("Online", "False", reason, "no driver offers the device arm"))]))
+    assert "no driver offers the device arm" in found.says
+    assert "lend/devices.md" in found.mend
+
+
+def test_a_device_class_that_is_not_there_or_open_to_others_is_named() -> None:
+    facts = holding(deployments=[machine(devices=["arms", "arms", "pumps"])])
+    lent = {"berth.dev/machines": ""}
+    assert ill(replace(facts, device_classes=[device_class("arms", **lent), device_class("pumps", **lent)])) == []
+    found = only(replace(facts, device_classes=[device_class("arms", **lent), device_class("others")]))
+    assert (found.check, found.level) == ("device classes", Level.FAILED)
+    assert "DeviceClass pumps, which arm-1 names, is not there" in found.says
+    found = only(replace(facts, device_classes=[device_class("arms"), device_class("pumps", **lent)]))
+    assert "kubectl label deviceclass arms berth.dev/machines=" in found.mend
+    extended = device_class("arms", extended="example.org/arm", **lent)
+    assert "extended resource" in only(replace(facts, device_classes=[extended, device_class("pumps", **lent)])).says
+    assert only(replace(facts, device_classes=Unseen("no right"))).level is Level.UNKNOWN
+    assert ill(replace(well(), device_classes=Unseen("no right"))) == [], "nobody names any"
 
 
 def test_a_type_whose_robot_its_workspaces_no_longer_reach_is_named() -> None:
@@ -456,6 +490,7 @@ NOT_JUDGED = {
     "has(self.tcp) != has(self.http)",
     *(rule.rule for rule in machine_rules("spec.machine.network")),
     *(rule.rule for rule in MachineGrant.RULES),
+    *(rule.rule for rule in device_rules("spec.machine.devices")),
 }
 """Rules on what is made that are as old as their kinds or fields, so that no older object breaks them."""
 

@@ -314,3 +314,18 @@ def test_a_card_shows_the_conditions_of_the_machine_with_their_next_steps() -> N
     assert [entry["type"] for entry in wire["conditions"]] == ["Online", "Reachable", "Walled"]
     own = ARM["network"] | {"inbound": []}
     assert (wire["lease"]["epoch"], wire["available"], wire["leasedNetwork"]) == (3, False, own)
+
+
+def test_a_card_shows_the_devices_of_the_spec_and_of_the_lease() -> None:
+    arm = {"name": "arm", "deviceClassName": "devices.berth.dev", "selectors": [{"cel": {"expression": "true"}}]}
+    pump = {"name": "pump", "deviceClassName": "pumps", "selectors": []}
+    missing = [told("DevicesFound", "False", "DeviceMissing")]
+    shown = Lent(deployment(machine={"devices": [arm, pump]}, conditions=missing), instance(machine={"devices": [arm]}))
+    of_arm = "the device arm (class devices.berth.dev, true)"
+    assert (card.devices(shown), card.leased_devices(shown)) == (f"{of_arm}; the device pump (class pumps)", of_arm)
+    assert (card.endpoints(shown), card.no_endpoints(shown)) == (None, "none")
+    wire = card.wire(shown)
+    assert (wire["devices"], wire["leasedDevices"]) == ([arm, pump], [arm])
+    (step,) = card.steps(shown)
+    assert step.startswith("DevicesFound: Plug the device in")
+    assert card.devices(Lent(deployment(), None)) is None
