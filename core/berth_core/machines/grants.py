@@ -55,9 +55,10 @@ def fault(grant: MachineGrant | None, wd: WorkspaceDeployment, older: int) -> Fa
     name, spec = wd.spec.grant, wd.spec
     if name is None or spec.dissolved is not None:
         return None
+    wanted = Wanted(spec.owners, spec.type, wd.network, bool(wd.devices))
     if grant is None:
         why: str | None = f"there is no MachineGrant {name} that can be read"
-    elif (why := lack(grant, Wanted(spec.owners, spec.type, wd.network, bool(wd.devices)))) is None and older >= grant.spec.deployments:
+    elif (why := lack(grant, wanted)) is None and older >= grant.spec.deployments:
         why = f"MachineGrant {name} permits {grant.spec.deployments} machines, and has as many that are older"
     if why is None:
         return None
