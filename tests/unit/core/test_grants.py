@@ -88,7 +88,7 @@ def test_a_refusal_names_the_grant_and_the_part_that_is_outside() -> None:
 def test_no_grant_lets_a_machine_connect_to_workspaces() -> None:
     network = machine("192.0.2.40/32", ports=(("TCP", 30002, 30002),))
     assert lack(grant(ARM), wanted(network)) is None
-    network.inbound.append(InboundPort(protocol="UDP", port=7400))
+    network = network.model_copy(update={"inbound": [InboundPort(protocol="UDP", port=7400)]})
     assert "inbound" in str(lack(grant(ARM), wanted(network)))
 
 

@@ -52,10 +52,11 @@ class MachineNetwork(Model):
         description="Ports of these addresses that a lease reaches; absent for all ports of all protocols.",
         max_length=32,
     )
-    inbound: list[InboundPort] = Field(
-        default_factory=list,
+    inbound: list[InboundPort] | None = Field(
+        None,
         description="Ports of the workspace to which the machine may connect, from these addresses only. The condition"
-        " Inbound says at which address and port the machine reaches them; it is the same for all leases.",
+        " Inbound says at which address and port the machine reaches them; it is the same for all leases. Absent for a"
+        " machine that begins no connections.",
         max_length=8,
     )
 
@@ -67,7 +68,7 @@ class MachineNetwork(Model):
     @property
     def inbound_ports(self) -> tuple[firewall.PortRange, ...]:
         """Ports of the workspace to which the machine may connect, each once, sorted."""
-        return tuple(sorted({firewall.PortRange(one.protocol, one.port, one.port) for one in self.inbound}))
+        return tuple(sorted({firewall.PortRange(one.protocol, one.port, one.port) for one in self.inbound or ()}))
 
 
 class Machine(Model):
