@@ -3,7 +3,6 @@
 The nodes' devices are those of the local cluster: pseudo terminals, two of them on one node.
 """
 
-import importlib
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +11,8 @@ from typing import Any, Final
 import pytest
 from lab import NAMESPACE, Lab, Person
 from places import IMAGE
+
+from berth_dev.cluster import devices
 
 pytestmark = pytest.mark.nodes
 
@@ -68,7 +69,6 @@ def made(kind: str, name: str, spec: dict[str, Any]) -> dict[str, Any]:
 @pytest.fixture(autouse=True)
 def _plugged() -> Iterator[None]:
     """All devices of the local cluster, plugged in."""
-    devices = importlib.import_module("berth_dev.cluster.devices")
     plugged = [devices.plug(one) for one in devices.FIXED]
     yield
     for one in plugged:
