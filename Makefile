@@ -85,7 +85,7 @@ test-faults: venv ## a kill and a pause at every write, 1,000 random histories w
 .PHONY: test-devices
 test-devices: venv ## the driver for devices, on the two-node cluster with real kubelets (K8S=1.34.4 for the oldest)
 	@$(BIN)/python -m berth_dev prepare
-	@$(BIN)/pytest --durations=5 tests/e2e/test_devices.py tests/e2e/test_machine_devices.py
+	@$(BIN)/pytest --durations=5 tests/e2e/test_devices.py
 
 .PHONY: prove-store
 prove-store: venv ## the fake store of tests/sim against a real API server, with a new seed each time (REQUESTS=100000 SEED=1)

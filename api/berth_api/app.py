@@ -42,6 +42,7 @@ from berth_api.launch import routes as launching
 from berth_api.launch.keys import KeyPool
 from berth_api.machines import routes as machines
 from berth_api.meta import addons, documentation, health, root, webhooks
+from berth_api.power import routes as power
 from berth_api.protocol_version import ProtocolVersion
 from berth_api.queues import routes as queues
 from berth_api.ratelimit import Limiter, RateLimited
@@ -71,6 +72,7 @@ ROUTERS = (
     keeping,
     firewall,
     vpn,
+    power,
     reservations,
     webhooks,
     rules,

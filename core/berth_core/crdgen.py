@@ -100,6 +100,8 @@ def _structural(node: Any, definitions: Object) -> Any:
             return {k: v for k, v in rest.items() if k not in DROPPED} | {"x-kubernetes-int-or-string": True}
         return _structural(kinds[0] | rest, definitions)
     out = {k: v for k, v in node.items() if k not in DROPPED and not (k == "default" and v is None)}
+    if "const" in node:
+        out["enum"] = [node["const"]]
     if "properties" in out:
         out["properties"] = {k: _structural(v, definitions) for k, v in out["properties"].items()}
     if isinstance(node.get("additionalProperties"), dict):

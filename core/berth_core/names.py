@@ -73,6 +73,7 @@ OPERATOR_MANAGER: Final = "berth-operator"
 API_MANAGER: Final = "berth-api"
 CLI_MANAGER: Final = "berth-cli"
 NOTIFIER_MANAGER: Final = "berth-notifier"
+KEEPER_MANAGER: Final = "berth-keeper"
 DEVICES_MANAGER: Final = "berth-devices"
 
 DEVICE_DRIVER: Final = "devices.berth.dev"
@@ -156,6 +157,11 @@ def inbound_object(deployment_id: str) -> str:
 def warm_object(deployment_id: str, epoch: int) -> str:
     """Name of the pod that is kept warm for an epoch of a deployment (public id), of its Service and NetworkPolicy."""
     return f"w-{deployment_id}-e{epoch}"
+
+
+def relay_object(deployment_id: str, addon: str) -> str:
+    """Name of the Relay of a deployment (public id), by the name of the add-on."""
+    return f"r-{deployment_id}-{addon}"
 
 
 def type_policy(type_name: str) -> str:

@@ -16,6 +16,8 @@ REPOSITORY_READY: Final = "RepositoryReady"
 USER_NAMESPACE: Final = "UserNamespace"
 PREPARED: Final = "Prepared"
 CLEANED: Final = "Cleaned"
+RESTED: Final = "Rested"
+"""The machine's relays have done what its deployment says for the end of a lease."""
 MACHINE_REACHABLE: Final = "MachineReachable"
 """Absent until the machine has stopped answering."""
 

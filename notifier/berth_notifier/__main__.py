@@ -1,7 +1,6 @@
 """``berth-notifier``: sends webhooks and statuses of commits. It has rights on Deliveries, and on listed tokens."""
 
 import asyncio
-import signal
 import sys
 from importlib.metadata import version
 
@@ -16,6 +15,7 @@ from berth_core.kube.reflector import Reflector
 from berth_core.kube.types import Object
 from berth_core.process import logs
 from berth_core.process.health import serving
+from berth_core.process.running import until_told
 from berth_core.reading import at
 from berth_notifier import connecting, sweeping
 from berth_notifier.config import Config
@@ -56,7 +56,7 @@ async def _main(config: Config) -> None:
             health = Health(notifier, deliveries)
             try:
                 async with serving(config.listen, health.alive, health.ready):
-                    await _until_told(
+                    await until_told(
                         asyncio.create_task(deliveries.run(), name="cache"),
                         asyncio.create_task(sweeping.run(client, deliveries, config.retention), name="sweeping"),
                         asyncio.create_task(notifier.run(), name="notifier"),
@@ -65,23 +65,6 @@ async def _main(config: Config) -> None:
                 await sender.close()
     finally:
         lookup.close()
-
-
-async def _until_told(*tasks: asyncio.Task[None]) -> None:
-    """Wait for SIGTERM or SIGINT, then stop the tasks; what one of them fails with is raised."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    signal_task = asyncio.create_task(stop.wait())
-    ended, _ = await asyncio.wait([signal_task, *tasks], return_when=asyncio.FIRST_COMPLETED)
-    signal_task.cancel()
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-    for task in tasks:
-        if task in ended and (error := task.exception()) is not None:
-            raise error
 
 
 def _over(obj: Object) -> tuple[str, ...]:

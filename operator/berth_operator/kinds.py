@@ -14,6 +14,7 @@ from berth_core.resources import (
     IssuedToken,
     MachineGrant,
     Project,
+    Relay,
     Reservation,
     TokenRevocation,
     VPNClient,
@@ -35,6 +36,7 @@ ISSUED: Final = IssuedToken.api()
 REVOCATIONS: Final = TokenRevocation.api()
 PROJECTS: Final = Project.api()
 BUILDS: Final = Build.api()
+RELAYS: Final = Relay.api()
 PODS: Final = Kind("v1", "pods")
 SERVICES: Final = Kind("v1", "services")
 SECRETS: Final = Kind("v1", "secrets")

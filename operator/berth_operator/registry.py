@@ -42,6 +42,7 @@ from berth_operator.pods.projection import slim
 from berth_operator.presence import prober
 from berth_operator.queue import controller as queue
 from berth_operator.quotas import controller as quotas
+from berth_operator.relays import controller as relays
 from berth_operator.settings.config import Config
 from berth_operator.sweeps import archive, stale_writes
 from berth_operator.sweeps.expired import sweep_expired
@@ -70,6 +71,7 @@ CONTROLLERS: Final = Controllers(
         queue.CONTROLLER,
         builds.CONTROLLER,
         quotas.CONTROLLER,
+        relays.CONTROLLER,
         SWEEPS,
         Controller(background=(probe.run, prober.run, slices.run)),
         Controller(passes={RELIST: reconcile_relist, READABILITY: reconcile_readability}),

@@ -65,7 +65,7 @@ MUTANTS: Final = (
         "hooks after the end are not waited for",
         f"{ENDING}.tear_down",
         "outcome is None or",
-        "(outcome := outcome or ()) is None or",
+        "(outcome := outcome or {}) is None or",
         which="machines",
     ),
     Mutant(

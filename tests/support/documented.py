@@ -10,7 +10,7 @@ from berth_dev.envtest.testing import Namespaces
 from berth_dev.paths import REPOSITORY
 
 Right = tuple[str, str, str, str, str]
-"""Place (workspaces, access, release or cluster), API group, resource, its name or nothing, verb."""
+"""Place (workspaces, access, release, keeper or cluster), API group, resource, its name or nothing, verb."""
 
 
 def rights(process: str) -> set[Right]:
@@ -32,6 +32,7 @@ def rules(rights: set[Right], namespaces: Namespaces) -> Mapping[str, Rules]:
         "workspaces": namespaces.workspaces,
         "access": namespaces.access,
         "release": namespaces.release,
+        "keeper": namespaces.keeper,
         "cluster": "",
     }
     found: dict[str, Rules] = {}

@@ -1,9 +1,12 @@
 """How a deployment looks in lists. Pure."""
 
-from typing import Any
+from typing import Any, Final
 
 from berth_api.cache.deployment import Deployment
 from berth_core.resources import WorkspaceType
+
+POWER: Final = "power"
+"""Name of the add-on of a machine that holders work over HTTP."""
 
 
 def deployment_info(
@@ -17,7 +20,7 @@ def deployment_info(
         | {
             "type": deployment.type,
             "type_version": spec.type_version,
-            "supported_addons": kind.spec.supported_addons if kind is not None else [],
+            "supported_addons": _addons(deployment, kind),
             "desc": description,
             "region": spec.region,
             "icounter": status.instances,
@@ -32,6 +35,13 @@ def _machine(deployment: Deployment) -> dict[str, Any]:
     """Say how a machine is reached, where it has endpoints: its ports. Its addresses are for its owners."""
     network = deployment.resource.network
     return {"machine": {"network": {"ports": [port.text() for port in network.ports]}}} if network is not None else {}
+
+
+def _addons(deployment: Deployment, kind: WorkspaceType | None) -> list[str]:
+    """Names of the add-ons that its type and its machine offer."""
+    of_type = kind.spec.supported_addons if kind is not None else []
+    of_machine = [one.name for one in deployment.resource.addons if one.name not in of_type and one.name == POWER]
+    return [*of_type, *of_machine]
 
 
 def _reasons(deployment: Deployment) -> dict[str, Any]:

@@ -175,7 +175,7 @@ whether the name is one that Berth gives.
 - name: hasReservedName
   expression: >-
     object.metadata.?name.orValue("").matches(
-      "^([biwvp]-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}.*|p-[0-9a-f]{40}|berth-release|berth-type-.*)$")
+      "^([biwvpr]-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}.*|p-[0-9a-f]{40}|berth-release|berth-type-.*)$")
 {{- end }}
 
 {{/* Annotations of a hook and of the objects that it needs. */}}
@@ -321,6 +321,15 @@ refuses all of them too, and more (core/berth_core/firewall/special.py, from whi
 {{- $access := .Values.namespaces.access -}}
 {{- if or (has $access .Values.namespaces.workspaces) (eq $access .Release.Namespace) -}}
 {{- fail (printf "namespaces.access is %s: give the private keys of users a namespace of their own" $access) -}}
+{{- end -}}
+{{- if .Values.keeper.enabled -}}
+{{- $keeper := .Values.namespaces.keeper -}}
+{{- if or (has $keeper .Values.namespaces.workspaces) (has $keeper (list $access .Release.Namespace)) -}}
+{{- fail (printf "namespaces.keeper is %s: give the credentials of relays a namespace of their own" $keeper) -}}
+{{- end -}}
+{{- if not .Values.instances.machineCidrs -}}
+{{- fail "keeper.enabled needs instances.machineCidrs: the keeper reaches relays in these networks and nothing else" -}}
+{{- end -}}
 {{- end -}}
 {{- if has .Release.Namespace .Values.namespaces.workspaces -}}
 {{- fail (printf "namespaces.workspaces has %s, the release's namespace: pods of leases need namespaces of their own" .Release.Namespace) -}}

@@ -17,6 +17,9 @@ metadata:
 {{- with $rights.access }}
 {{ include "berth.role" (dict "root" $.root "process" $.process "namespace" $.root.Values.namespaces.access "rules" .) }}
 {{- end }}
+{{- with $rights.keeper }}
+{{ include "berth.role" (dict "root" $.root "process" $.process "namespace" $.root.Values.namespaces.keeper "rules" .) }}
+{{- end }}
 {{- with $rights.workspaces }}
 {{- range $namespace := $.root.Values.namespaces.workspaces }}
 {{ include "berth.role" (dict "root" $.root "process" $.process "namespace" $namespace "rules" $rights.workspaces) }}

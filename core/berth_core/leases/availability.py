@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Final
 
 from berth_core import names, overrides
-from berth_core.kube.conditions import Condition, condition
+from berth_core.kube.conditions import Condition, condition, find
 from berth_core.resources import Instance, WorkspaceDeployment
 from berth_core.resources.base import Returned
 from berth_core.resources.workspacedeployment import Maintenance
@@ -18,6 +18,8 @@ BEGUN: Final = "Begun"
 """False while objects of an earlier deployment of the same name are left; absent where there never were any."""
 CLEANING: Final = "Cleaning"
 QUARANTINED: Final = "Quarantined"
+SAFE_STATE: Final = "SafeState"
+"""The keeper can do what the end of a lease takes (``onLeaseEnd``); absent where no end ever took anything."""
 
 
 @dataclass(frozen=True)
@@ -73,12 +75,21 @@ def availability(wd: WorkspaceDeployment, *, now: datetime, owner: bool = False)
         reason, message = "Offline", falsehoods["Online"].message
     elif not wd.has_begun:
         reason, message = "New", falsehoods[BEGUN].message if BEGUN in falsehoods else "Berth has not looked at it yet"
+    elif wd.ends and not _is_safe(wd):
+        # An operator of an earlier version says nothing of it, and would never have it done.
+        reason, message = "New", "the operator has not said yet that the machine is brought to rest after a lease"
     elif wd.spec.machine is not None and wd.status.observed_generation != wd.metadata.generation:
         # Its endpoints and devices may have changed to those of another machine, or to such as nobody may have.
         reason, message = "New", "Berth has not looked at its latest change yet"
     else:
         reason, message = "Free", "can be had now"
     return condition(AVAILABLE, reason == "Free", reason, message, now=now, generation=wd.metadata.generation)
+
+
+def _is_safe(wd: WorkspaceDeployment) -> bool:
+    """Whether the operator has said, of the present spec, that the end of a lease will be done."""
+    known = find(wd.status.conditions, SAFE_STATE)
+    return known is not None and known.status == "True" and known.observed_generation == wd.metadata.generation
 
 
 def _deleted_while_leased(wd: WorkspaceDeployment) -> str:

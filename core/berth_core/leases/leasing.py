@@ -66,7 +66,7 @@ async def take(
             raise BusyError(free.reason, free.message)
         if after is not None and wd.status.epoch != after:
             raise BusyError("Leased", f"it was free after epoch {after}, and somebody has had it since")
-        lease = HeldLease(instance=instance, user=user, claimed_at=timestamp(now))
+        lease = HeldLease(instance=instance, user=user, claimed_at=timestamp(now), on_end=wd.ends)
         epoch = wd.status.epoch + 1
         await _swap(client, wd, lease, {"epoch": epoch}, now)
         return Lease(deployment, epoch)
@@ -88,6 +88,9 @@ async def give_back(
 ) -> None:
     """Give a lease back. Call it only once everything that the lease opened was observed gone. Idempotent.
 
+    The deeds that it owes (``status.lease.onEnd``) are done by then, or ``conditions`` have a quarantine. A lease that
+    nobody used owes none.
+
     A lease that is not the live one (other holder, later epoch, deployment deleted) is left alone.
     ``completed`` counts the instance as one that was ready. ``conditions`` are written by the same compare-and-swap,
     so that nobody can take a deployment between its lease's end and its quarantine.
@@ -103,7 +106,10 @@ async def give_back(
             return
         status = wd.status.model_copy(update={"conditions": merged(wd.status.conditions, conditions)})
         wd = wd.model_copy(update={"status": status})
-        await _swap(client, wd, None, {"instances": wd.status.instances + int(completed)}, now)
+        fields: Object = {"instances": wd.status.instances + int(completed)}
+        if holder.on_end:
+            fields["settled"] = lease.epoch
+        await _swap(client, wd, None, fields, now)
 
     await swap(attempt, f"the status of deployment {lease.deployment}")
 

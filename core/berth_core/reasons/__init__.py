@@ -12,6 +12,7 @@ from berth_core.reasons import (
     events,
     instance,
     machinegrant,
+    relay,
     reservation,
     workspacetype,
 )
@@ -27,6 +28,7 @@ TABLES: Final = (
     *reservation.TABLES,
     *build.TABLES,
     *delivery.TABLES,
+    *relay.TABLES,
     *events.TABLES,
 )
 """Tables in the order of the page."""

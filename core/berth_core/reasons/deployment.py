@@ -3,8 +3,9 @@
 from typing import Final
 
 from berth_core import overrides
-from berth_core.leases.availability import AVAILABLE, BEGUN, CLEANING, QUARANTINED
+from berth_core.leases.availability import AVAILABLE, BEGUN, CLEANING, QUARANTINED, SAFE_STATE
 from berth_core.machines import devices, placement
+from berth_core.reasons.relay import OF_DEPLOYMENTS
 from berth_core.reasons.table import WAIT, Conditions, Reason
 from berth_core.resources.workspacedeployment import MAINTENANCE
 
@@ -37,7 +38,8 @@ _AVAILABLE: Final = (
     Reason(
         "New",
         (AVAILABLE,),
-        "The operator has not looked at the deployment or its latest change, or objects of an earlier one are left.",
+        "The operator has not looked at the deployment or its latest change, or is too old to know its add-ons; or"
+        " objects of an earlier deployment are left.",
         "Wait; where it stays, check that the operator runs.",
     ),
     Reason("Free", (AVAILABLE,), "The deployment can be had."),
@@ -151,15 +153,21 @@ _REACHABLE: Final = (
 _BETWEEN: Final = (
     Reason("Remains", (BEGUN,), "Objects of an earlier deployment of this name are left.", WAIT),
     Reason("NothingLeft", (BEGUN,), "Nothing of an earlier deployment of this name is left."),
-    Reason("HooksRun", (CLEANING,), "A hook runs between the last holder and the next.", WAIT),
-    Reason("HooksEnded", (CLEANING,), "No hook runs."),
-    Reason("Cleaning", (AVAILABLE,), "A hook runs between the last holder and the next.", WAIT),
+    Reason("HooksRun", (CLEANING,), "A hook runs between the last holder and the next, or a relay works.", WAIT),
+    Reason("HooksEnded", (CLEANING,), "No hook runs, and no relay works."),
+    Reason("Cleaning", (AVAILABLE,), "A hook runs between the last holder and the next, or a relay works.", WAIT),
 )
 _SEE: Final = "See to the machine, then `berth deployment release DEPLOYMENT`."
 _QUARANTINE: Final = (
     Reason("Quarantined", (AVAILABLE,), "The condition Quarantined is True.", "See Quarantined."),
     Reason("ResetFailed", (QUARANTINED,), "The hook `reset` failed after the last lease.", _SEE),
     Reason("HealthCheckFailed", (QUARANTINED,), "The hook `healthCheck` failed after the last lease.", _SEE),
+    Reason(
+        "LeaseEndFailed",
+        (QUARANTINED,),
+        "A relay did not do in time what `onLeaseEnd` says; the message has the last attempt.",
+        "Bring the machine to rest by hand, then `berth deployment release DEPLOYMENT`.",
+    ),
     Reason("TypeMissing", (QUARANTINED,), "The type, which has the hooks, was gone when the lease ended.", _SEE),
     Reason(
         "NodeLost",
@@ -225,15 +233,27 @@ TABLES: Final = (
             REACHABLE: "The machine answers the operator's probes; absent until `spec.health` was set.",
             MAINTENANCE: "Owners alone may lease the machine; absent until `spec.maintenance` was set.",
             BEGUN: "Nothing of an earlier deployment of this name is left; absent where there was none.",
-            CLEANING: "A hook runs between the last holder and the next.",
+            CLEANING: "A hook runs between the last holder and the next, or a relay works.",
             QUARANTINED: "The deployment is not lent until the cause is gone or an administrator releases it.",
             ID_CONFLICT: "An older deployment has the same id.",
             placement.WALLED: "Two walls hold the machine's endpoints; only with `spec.machine.network`.",
+            SAFE_STATE: "The keeper can do what the end of a lease takes; absent until an add-on had `onLeaseEnd`.",
             placement.INBOUND: "The machine has an address at which it reaches its workspaces; only with"
             " `spec.machine.network.inbound`.",
             devices.FOUND: "The machine's devices are there, each once; absent until `spec.machine.devices` was set.",
             overrides.CONFLICT: "The overrides contradict the type's template; absent where they never did.",
         },
-        (*_AVAILABLE, *_ONLINE, *_DEVICES, *_REACHABLE, *_BETWEEN, *_QUARANTINE, *_CONFLICTS, *_WALLS, *_INBOUND),
+        (
+            *_AVAILABLE,
+            *_ONLINE,
+            *_DEVICES,
+            *_REACHABLE,
+            *_BETWEEN,
+            *_QUARANTINE,
+            *_CONFLICTS,
+            *_WALLS,
+            *_INBOUND,
+            *OF_DEPLOYMENTS,
+        ),
     ),
 )

@@ -220,6 +220,16 @@ _CLEANED: Final = (
         "See to the machine, then `berth deployment release DEPLOYMENT`.",
     ),
 )
+_RESTED: Final = (
+    Reason("Switching", (state.RESTED,), "The keeper does what `onLeaseEnd` of the deployment's add-ons says.", WAIT),
+    Reason("Done", (state.RESTED,), "The relays have done it."),
+    Reason(
+        "LeaseEndFailed",
+        (state.RESTED,),
+        "A relay did not do it in time. The deployment is quarantined.",
+        "Bring the machine to rest by hand, then `berth deployment release DEPLOYMENT`.",
+    ),
+)
 _MACHINE: Final = (
     Reason(
         "NoAnswer",
@@ -249,9 +259,10 @@ TABLES: Final = (
             state.READY: "ssh opens a shell.",
             state.ENDED: "All that the instance opened is gone. False with a reason: it ends.",
             state.CLEANED: "No hook is left to run after the end; only with such hooks.",
+            state.RESTED: "The machine's relays have done what `onLeaseEnd` says; only with such add-ons.",
             state.MACHINE_REACHABLE: "The machine answers probes and has its devices; absent until it once did not.",
         },
-        (*_WAITING, *_STARTING, *_NETWORK, *_VPN, *_REPOSITORY, *_ISOLATION, *_ENDED, *_CLEANED, *_MACHINE),
+        (*_WAITING, *_STARTING, *_NETWORK, *_VPN, *_REPOSITORY, *_ISOLATION, *_ENDED, *_CLEANED, *_RESTED, *_MACHINE),
     ),
     Conditions(
         "FirewallRule",

@@ -9,6 +9,7 @@ from berth_core.resources.delivery import Delivery, DeliverySpec
 from berth_core.resources.firewallrule import FirewallRule, FirewallRuleSpec
 from berth_core.resources.instance import Instance, InstanceSpec
 from berth_core.resources.machines.grant import MachineGrant, MachineGrantSpec
+from berth_core.resources.machines.relay import Relay, RelaySpec
 from berth_core.resources.project import Project, ProjectSpec
 from berth_core.resources.reservation import Reservation, ReservationSpec
 from berth_core.resources.token import IssuedToken, IssuedTokenSpec, TokenRevocation, TokenRevocationSpec
@@ -31,6 +32,7 @@ KINDS: tuple[type[Resource], ...] = (
     Delivery,
     Project,
     Build,
+    Relay,
 )
 
 __all__ = [
@@ -53,6 +55,8 @@ __all__ = [
     "MachineGrantSpec",
     "Project",
     "ProjectSpec",
+    "Relay",
+    "RelaySpec",
     "Reservation",
     "ReservationSpec",
     "Resource",

@@ -18,6 +18,7 @@ from berth_core.resources.base import (
     Rule,
     returned_rules,
 )
+from berth_core.resources.machines.addon import addon_rules
 from berth_core.resources.machines.devices import MachineDevice, device_rules
 from berth_core.resources.machines.network import Machine, MachineNetwork, devices_of, machine_rules
 
@@ -178,7 +179,7 @@ class InstanceStatus(Model):
     conditions: list[Condition] = Field(
         default_factory=list,
         description="Conditions: Bound, Prepared, PodReady, NetworkReady, VPNReady, RepositoryReady, UserNamespace,"
-        " Ready, Ended, Cleaned, MachineReachable, Readable. Never cleared, only changed.",
+        " Ready, Ended, Cleaned, Rested, MachineReachable, Readable. Never cleared, only changed.",
         max_length=16,
     )
 
@@ -281,6 +282,7 @@ class Instance(Resource):
         ),
         *repository_rules("spec.repo"),
         *machine_rules("status.machine.network"),
+        *addon_rules("status.machine"),
         *device_rules("status.machine.devices"),
         Rule(
             rule="!has(oldSelf.status) || has(self.status)",

@@ -8,6 +8,7 @@ from berth_core import ids, names
 from berth_core.kube.conditions import Condition, find
 from berth_core.kube.model import Model, Time, Word
 from berth_core.resources.base import NONCE, Column, Resource, Rule
+from berth_core.resources.machines.addon import MOST_ADDONS, Addon, EndDeed, addon_rules, ends_of
 from berth_core.resources.machines.devices import MachineDevice, device_rules
 from berth_core.resources.machines.network import Machine, MachineNetwork, devices_of, machine_rules
 from berth_core.resources.workspacetype import EnvVar
@@ -144,6 +145,12 @@ class HeldLease(Model):
     instance: str = Field(description="Public id of the instance that holds it.", min_length=1, max_length=253)
     user: str = Field(description="User of that instance.", min_length=1, max_length=253)
     claimed_at: Time = Field(description="When the lease was taken.")
+    on_end: list[EndDeed] | None = Field(
+        None,
+        description="Deeds of the keeper before the lease is given back, by the add-ons at the time when it was"
+        " taken. Absent for none.",
+        max_length=MOST_ADDONS,
+    )
 
 
 class WarmSecrets(Model):
@@ -177,12 +184,18 @@ class WorkspaceDeploymentStatus(Model):
         description="Secrets of the pod that is kept warm, which who takes the lease of its epoch gets. Written before"
         " the pod is made; cleared before it is removed for nobody. It counts for its epoch only.",
     )
+    settled: int | None = Field(
+        None,
+        description="Epoch of the latest lease that was given back by a process that knows `lease.onEnd`. Never"
+        " cleared.",
+        ge=0,
+    )
     instances: int = Field(0, description="Number of completed instances. Never cleared.", ge=0)
     observed_generation: int | None = Field(None, description="Generation of the spec that Berth looked at last.")
     conditions: list[Condition] = Field(
         default_factory=list,
         description="Conditions: Online, Reachable, Maintenance, Available, Begun, Cleaning, Quarantined, IdConflict,"
-        " OverridesConflict, Walled, Inbound, DevicesFound, Readable. Never cleared, only changed.",
+        " OverridesConflict, Walled, Inbound, DevicesFound, SafeState, Readable. Never cleared, only changed.",
         max_length=16,
     )
 
@@ -234,6 +247,7 @@ class WorkspaceDeployment(Resource):
     )
     RULES: ClassVar[tuple[Rule, ...]] = (
         *machine_rules("spec.machine.network"),
+        *addon_rules("spec.machine"),
         *device_rules("spec.machine.devices"),
         Rule(
             at="spec.health",
@@ -272,6 +286,20 @@ class WorkspaceDeployment(Resource):
             message="status.epoch stays while the lease is held, and when it is given back",
         ),
         Rule(
+            rule="!(has(self.status) && has(self.status.lease)) || (has(oldSelf.status) && has(oldSelf.status.lease))"
+            " || !has(self.spec.machine) || !has(self.spec.machine.addons)"
+            " || self.spec.machine.addons.all(a, !has(a.onLeaseEnd) || (has(self.status.lease.onEnd)"
+            " && self.status.lease.onEnd.exists(e,"
+            " e.name == a.name && e.secret == a.secret && e.do == a.onLeaseEnd)))",
+            message="a lease is taken with what its end takes (status.lease.onEnd): this version of Berth does so",
+        ),
+        Rule(
+            at="status",
+            rule="!has(oldSelf.lease) || !has(oldSelf.lease.onEnd) || has(self.lease)"
+            " || (has(self.settled) && self.settled == self.epoch)",
+            message="a lease with onEnd is given back by a process that knows it: this version of Berth does so",
+        ),
+        Rule(
             at="status",
             rule="has(self.warm) == has(oldSelf.warm) && (!has(self.warm) || self.warm == oldSelf.warm)"
             " || !has(self.lease) && (!has(self.warm)"
@@ -308,6 +336,16 @@ class WorkspaceDeployment(Resource):
     def network(self) -> MachineNetwork | None:
         """Endpoints of its machine; None where that has none."""
         return self.spec.machine.network if self.spec.machine is not None else None
+
+    @property
+    def ends(self) -> list[EndDeed] | None:
+        """Deeds of the end of a lease that is taken now; None for none."""
+        return ends_of(self.addons)
+
+    @property
+    def addons(self) -> list[Addon]:
+        """Add-ons of its machine."""
+        return (self.spec.machine.addons or []) if self.spec.machine is not None else []
 
     @property
     def devices(self) -> tuple[MachineDevice, ...]:

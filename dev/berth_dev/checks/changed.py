@@ -17,6 +17,7 @@ PACKAGES: Final = {
     "berth_core": "core",
     "berth_cli": "cli",
     "berth_notifier": "notifier",
+    "berth_keeper": "keeper",
     "berth_devices": "devices",
     "berth_ci": "ci",
 }

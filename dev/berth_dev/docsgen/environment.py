@@ -30,6 +30,7 @@ from berth_dev import paths
 from berth_dev.docsgen.tables import table
 from berth_dev.paths import REPOSITORY
 from berth_devices import config as devices
+from berth_keeper import config as keeper
 from berth_notifier import config as notifier
 from berth_operator.builds.manifests import jobs
 from berth_operator.instances.manifests import hook
@@ -108,6 +109,12 @@ PROCESSES: Final = (
         ARCHIVE | {"BERTH_OIDC_ISSUER": "x", "BERTH_OIDC_JWKS_URL": "https://x"},
     ),
     Process("The notifier", notifier.Config.from_environment, notifier.VARIABLES, NAMESPACES),
+    Process(
+        "The keeper",
+        keeper.Config.from_environment,
+        keeper.VARIABLES,
+        {"BERTH_WORKSPACE_NAMESPACES": "x", "BERTH_KEEPER_NAMESPACE": "x"},
+    ),
     Process("The driver for devices", devices.Config.from_environment, devices.VARIABLES, {"BERTH_NODE": "x"}),
     Process("The agent in pods", agent.Paths.from_environment, agent.VARIABLES),
     Process("The Job before an uninstall", uninstall.release_of, uninstall.VARIABLES, NAMESPACES),
@@ -115,7 +122,7 @@ PROCESSES: Final = (
     Process("The Job of keys", keys.given, keys.VARIABLES),
 )
 LISTS: Final = {
-    "The operator, the API, the notifier, the driver for devices and the Jobs": logs.VARIABLES,
+    "The operator, the API, the notifier, the keeper, the driver for devices and the Jobs": logs.VARIABLES,
     "The steps of builds, and the clone into workspaces": berth_ci.VARIABLES,
     "Set for the script of a build": jobs.SCRIPT_VARIABLES,
     "Set for a hook": hook.VARIABLES,

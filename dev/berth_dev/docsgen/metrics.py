@@ -15,7 +15,7 @@ from berth_dev.paths import REPOSITORY
 HEAD: Final = """# Metrics
 
 Made from the metrics' definitions by `make generate`. Each process serves its own at `/metrics`: the operator, \
-the notifier and the driver for devices on port 8080, the API on port 9090. \
+the notifier, the keeper and the driver for devices on port 8080, the API on port 9090. \
 Times are seconds. A counter's name ends with `_total`, a histogram \
 has `_bucket`, `_sum` and `_count`.
 """
@@ -23,6 +23,7 @@ PROCESSES: Final = {
     "The operator": "operator",
     "The API": "api",
     "The notifier": "notifier",
+    "The keeper": "keeper",
     "The driver for devices": "devices",
     "All of them": "core",
 }

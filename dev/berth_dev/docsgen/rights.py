@@ -23,10 +23,17 @@ OTHERS: Final = """## People and Jobs
 
 A Role's rights hold in the named namespace, those of a ClusterRole where it is bound.
 """
-PROCESSES: Final = {"operator": "operator", "api": "API", "notifier": "notifier", "devices": "driver for devices"}
+PROCESSES: Final = {
+    "operator": "operator",
+    "api": "API",
+    "notifier": "notifier",
+    "keeper": "keeper",
+    "devices": "driver for devices",
+}
 PLACES: Final = {
     "release": "release's namespace",
     "access": "namespace for access",
+    "keeper": "namespace for the keeper",
     "workspaces": "each workspace namespace",
     "cluster": "everywhere",
 }

@@ -24,6 +24,11 @@ class Namespaces:
     workspaces: str
     access: str
 
+    @property
+    def keeper(self) -> str:
+        """Name of the one for credentials of relays; tests that need it make it."""
+        return f"{self.release}-keeper"
+
 
 @dataclass(frozen=True)
 class BerthCluster(Cluster):

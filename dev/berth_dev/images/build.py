@@ -58,6 +58,7 @@ BERTH = Image(
         "core/berth_core",
         "cli/berth_cli",
         "notifier/berth_notifier",
+        "keeper/berth_keeper",
     ),
 )
 WORKSPACE = Image(

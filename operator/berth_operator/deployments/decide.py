@@ -8,7 +8,14 @@ from typing import Final, TypeVar
 from berth_core import overrides
 from berth_core.kube.conditions import Condition, Status, condition, find, merged
 from berth_core.kube.model import parse_time
-from berth_core.leases.availability import BEGUN, CLEANING, QUARANTINED, availability, under_maintenance
+from berth_core.leases.availability import (
+    BEGUN,
+    CLEANING,
+    QUARANTINED,
+    SAFE_STATE,
+    availability,
+    under_maintenance,
+)
 from berth_core.machines.devices import FOUND, Sight
 from berth_core.machines.placement import INBOUND, WALLED, Fault, passes_rulesets
 from berth_core.resources import Resource, WorkspaceDeployment, WorkspaceType
@@ -22,6 +29,7 @@ from berth_operator.instances.hooks.decide import not_cleaning
 from berth_operator.presence.decide import Presence, reachable
 from berth_operator.presence.decide import Verdict as Reach
 from berth_operator.presence.view import REACHABLE
+from berth_operator.relays.decide import Verdict as Safe
 
 NODE_LOST: Final = "NodeLost"
 RELEASED: Final = "Released"
@@ -47,13 +55,15 @@ class ObservedDeployment:
     lost_node: str = ""
     """Node that is silent while a pod of the holder's on it must end."""
     cleaning: str = ""
-    """Which hook runs between its last holder and the next, in a sentence; empty where none does."""
+    """Hook or relay that works between its last holder and the next, in a sentence; empty where none does."""
     machine: Fault | None = None
     """Why its machine is not lent; None where it may be, or has no address and no device of its own."""
     devices: Sight | None = None
     """Verdict on its machine's devices, by what drivers offer; None where it has none."""
     presence: Presence | None = None
     """Probes of its machine; None where none are asked for."""
+    safe: Safe | None = None
+    """Whether the ends of its leases will be done; None where nothing is to be said of that."""
     inbound: Inbound | None = None
     """Where its machine connects to; None where it connects to nothing."""
     clock_trusted: bool = True
@@ -71,6 +81,8 @@ def deployment_status(seen: ObservedDeployment, now: datetime) -> WorkspaceDeplo
     ]
     if reach is not None:
         new.append(condition(REACHABLE, *reach, now=now, generation=generation))
+    if (safe := seen.safe) is not None:
+        new.append(condition(SAFE_STATE, safe.status, safe.reason, safe.message, now=now, generation=generation))
     news = (
         _begun(wd, now),
         _overridden(seen, now),
@@ -143,6 +155,8 @@ def _online(seen: ObservedDeployment, reach: Reach | None) -> tuple[bool, str, s
     """Return whether the machine may be lent, and each proof of it that is asked for is there."""
     if seen.machine is not None:
         return False, seen.machine.reason, seen.machine.message
+    if seen.safe is not None and seen.safe.status == "False":
+        return False, seen.safe.reason, seen.safe.message
     heartbeat = _heartbeat(seen)
     if seen.presence is None or reach is None or not heartbeat[0]:
         return heartbeat

@@ -21,7 +21,8 @@ from berth_core.resources import Instance, Reservation, WorkspaceDeployment
 from berth_operator.engine.cache import public_id
 from berth_operator.engine.world import World
 from berth_operator.engine.writes import Refusals, refresh
-from berth_operator.instances.ending import clear
+from berth_operator.instances.ending import clear, count_failed_end
+from berth_operator.instances.hooks.ends import settled
 from berth_operator.instances.memory import Memories
 from berth_operator.kinds import DEPLOYMENTS, INSTANCES, RESERVATION, RESERVATIONS
 from berth_operator.leases.clearing import clear_epoch
@@ -84,8 +85,20 @@ async def _undo(world: World, wd: WorkspaceDeployment) -> float | None:
         return CLEARING_SECONDS
     if not await clear_epoch(world, namespace, own):
         return CLEARING_SECONDS
-    now = world.now()
-    await leasing.give_back(world.client, namespace, own, instance=lease.instance, completed=False, now=now)
+    await refresh(world, DEPLOYMENTS, namespace, wd.metadata.name)
+    outcome = await settled(world, world.deployment(namespace, wd.metadata.name) or wd, own, lease.instance)
+    if outcome is None:
+        return CLEARING_SECONDS
+    count_failed_end(outcome)
+    await leasing.give_back(
+        world.client,
+        namespace,
+        own,
+        instance=lease.instance,
+        completed=False,
+        now=world.now(),
+        conditions=outcome,
+    )
     world.state(Refusals).forget(lease.instance)
     if not living(same):
         world.state(Memories).forget(namespace, lease.instance)

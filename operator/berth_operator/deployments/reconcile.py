@@ -37,6 +37,8 @@ from berth_operator.presence.decide import Presence
 from berth_operator.presence.prober import Prober, networks_of
 from berth_operator.presence.target import Problem
 from berth_operator.presence.view import silence
+from berth_operator.relays import upkeep
+from berth_operator.relays.decide import SWITCHING
 
 log = structlog.get_logger(__name__)
 
@@ -79,6 +81,7 @@ async def reconcile_deployment(world: World, key: Key) -> float | None:
         machine=fault,
         devices=sight,
         presence=_presence(world, wd, fault),
+        safe=await upkeep.attend(world, wd),
         inbound=await stand(world, wd, type_, orphans.holder_in_cache(world, wd)),
         clock_trusted=trusted,
     )
@@ -156,9 +159,13 @@ def _lost_node(world: World, wd: WorkspaceDeployment) -> str:
 
 
 def _cleaning(world: World, wd: WorkspaceDeployment) -> str:
-    """Which hook runs after the holder's end, as the holder's Instance says."""
+    """Hook or relay that works after the holder's end, in a sentence of the holder's Instance."""
     holder = orphans.holder_in_cache(world, wd)
-    cleaned = find(holder.status.conditions, state.CLEANED) if holder is not None else None
+    if holder is None:
+        return ""
+    rested, cleaned = (find(holder.status.conditions, kind) for kind in (state.RESTED, state.CLEANED))
+    if rested is not None and (rested.reason == SWITCHING or cleaned is None):
+        return rested.message
     return cleaned.message if cleaned is not None else ""
 
 

@@ -16,6 +16,11 @@ MACHINES_OFFLINE = Gauge(
     "berth_operator_machines_offline",
     "Deployments whose condition Online is False; 0 where this replica does not lead.",
 )
+LEASE_ENDS_FAILED = Counter(
+    "berth_operator_lease_ends_failed_total",
+    "Ends of leases that put their machine in quarantine, by the reason.",
+    ["reason"],
+)
 RECONCILE_SECONDS = Histogram("berth_operator_reconcile_seconds", "Length of one pass.", ["sort"])
 RECONCILE_FAILURES = Counter("berth_operator_reconcile_failures_total", "Passes that failed.", ["sort"])
 PUSH_SECONDS = Histogram("berth_operator_push_seconds", "From a push to the agent's acknowledgement.")

@@ -1,16 +1,17 @@
 """The steps that end a lease: write down that it ends, close and delete, prove that nothing is left, give it back."""
 
 import time
-from collections.abc import Container
+from collections.abc import Container, Iterable
 from dataclasses import replace
 from typing import Final
 
 import structlog
 
 from berth_core import ids, names
+from berth_core.kube.conditions import Condition, find
 from berth_core.kube.types import Kind, Object
 from berth_core.leases import leasing
-from berth_core.leases.availability import Lease
+from berth_core.leases.availability import QUARANTINED, Lease
 from berth_core.resources import Instance
 from berth_operator.agents.client import AgentAddress, AgentClient
 from berth_operator.engine import metrics
@@ -19,7 +20,7 @@ from berth_operator.engine.writes import set_finalizer, together, write_status
 from berth_operator.errors import AgentError
 from berth_operator.instances import status
 from berth_operator.instances.firewall import desired
-from berth_operator.instances.hooks import run
+from berth_operator.instances.hooks import ends
 from berth_operator.instances.hooks.decide import AFTER
 from berth_operator.instances.keepalive import pings
 from berth_operator.instances.memory import Memories
@@ -83,13 +84,15 @@ async def tear_down(world: World, seen: ObservedInstance) -> bool:
         # One that was taken beside it opened nothing, but may have brought a warm pod.
         if other != lease_of and not await clear_epoch(world, namespace, other):
             return False
-    outcome = await run.clean(world, instance, leases)
+    outcome = await ends.clean(world, instance, leases)
     if outcome is None or not await sweep(world, namespace, instance.public_id, lease_of):
         return False
     await pings.forget(world, instance)
     now = world.now()
     for lease in leases:
         is_used = lease == lease_of  # what was taken beside it was never touched, so no hook has judged it
+        verdict = outcome.get(lease, ())
+        count_failed_end(verdict)
         await leasing.give_back(
             world.client,
             namespace,
@@ -97,7 +100,7 @@ async def tear_down(world: World, seen: ObservedInstance) -> bool:
             instance=instance.public_id,
             completed=is_used and status.was_ready(instance),
             now=now,
-            conditions=outcome if is_used else (),
+            conditions=verdict,
         )
         log.info("lease given back", instance=instance.public_id, deployment=lease.deployment, epoch=lease.epoch)
     await write_status(world, instance, instance.status, status.ended(instance, now))
@@ -105,6 +108,12 @@ async def tear_down(world: World, seen: ObservedInstance) -> bool:
         metrics.TEARDOWN_SECONDS.observe(time.monotonic() - memory.ending_since)
     world.state(Memories).forget(namespace, instance.public_id)
     return True
+
+
+def count_failed_end(conditions: Iterable[Condition]) -> None:
+    """Count the end of a lease that puts its machine in quarantine."""
+    if (verdict := find(conditions, QUARANTINED)) is not None and verdict.status == "True":
+        metrics.LEASE_ENDS_FAILED.labels(verdict.reason).inc()
 
 
 async def forget(world: World, seen: ObservedInstance) -> None:

@@ -103,6 +103,11 @@ def cleaning(instance: Instance, step: Cleaning, now: datetime) -> InstanceStatu
     return _with(instance, now, {}, {state.CLEANED: (not step.hook, step.reason, step.message)})
 
 
+def rested(instance: Instance, verdict: tuple[bool, str, str], now: datetime) -> InstanceStatus:
+    """Status of one whose machine is brought to the state that it has between leases."""
+    return _with(instance, now, {}, {state.RESTED: verdict})
+
+
 def ended(instance: Instance, now: datetime) -> InstanceStatus:
     """Status of one of which nothing is left."""
     reason, message = instance.status.reason or state.DELETED, instance.status.message or ""

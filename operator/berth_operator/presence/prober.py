@@ -14,13 +14,14 @@ from typing import Final
 import structlog
 
 from berth_core.kube.conditions import find
+from berth_core.machines.reach import Networks, why_refused
 from berth_core.resources import WorkspaceDeployment
 from berth_core.resources.workspacedeployment import Health
 from berth_operator.engine.world import TermState, World
 from berth_operator.kinds import DEPLOYMENT
 from berth_operator.presence.decide import AWAITED, Outcome, Presence, Tally, counted
 from berth_operator.presence.probe import ask
-from berth_operator.presence.target import Networks, Problem, Target, target_of, why_refused
+from berth_operator.presence.target import Problem, Target, target_of
 from berth_operator.presence.view import REACHABLE
 from berth_operator.settings.config import Config
 

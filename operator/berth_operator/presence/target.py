@@ -1,28 +1,15 @@
 """Which address is probed for a deployment, and whether the operator connects there at all. Pure.
 
-An owner chooses the address, and the operator reaches what users do not: the API server, metadata services, Berth's own
-pods. So probes go to an administrator's networks of machines only, and never to special addresses or to the cluster.
+:mod:`berth_core.machines.reach` says where probes go.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from typing import NamedTuple
 
-from berth_core.firewall import Network, special
-from berth_core.firewall.special import Address
+from berth_core.machines.reach import Networks, why_refused
 from berth_core.resources import WorkspaceDeployment
 from berth_core.resources.workspacedeployment import HttpHealth
-
-
-@dataclass(frozen=True)
-class Networks:
-    """Networks that decide where probes go."""
-
-    machines: tuple[Network, ...] = ()
-    """Where machines stand, by an administrator's word (``instances.machineCidrs``)."""
-    closed: tuple[Network, ...] = ()
-    """Networks that stay closed even if they lie in those: the cluster's own, and ``instances.blockedCidrs``."""
 
 
 @dataclass(frozen=True)
@@ -80,37 +67,3 @@ def target_of(wd: WorkspaceDeployment, networks: Networks) -> Target | Problem |
         return Problem("AddressForbidden", f"{address} is not probed, since {why}")
     port = health.tcp or (health.http.port if health.http is not None else 0)
     return Target(str(address), port, None if health.tcp else health.http)
-
-
-def why_refused(address: Address, networks: Networks) -> str:
-    """Why the operator does not connect to an address, with what to do; empty where it does.
-
-    >>> why_refused(ip_address("127.0.0.1"), Networks((ip_network("0.0.0.0/0"),)))
-    'it is loopback: give the machine an address of its own'
-    """
-    if what := _special(address):
-        return f"it is {what}: give the machine an address of its own"
-    if special.carried(address) is not None:
-        return "it has an IPv4 address inside: write that address itself"
-    if not special.within(address, networks.machines):
-        return (
-            "it is outside of the networks of machines: have an administrator add its network to the value"
-            " instances.machineCidrs, or correct the address"
-        )
-    if special.within(address, networks.closed):
-        return "it is in the cluster's own networks or in instances.blockedCidrs: give the machine an address elsewhere"
-    return ""
-
-
-def _special(address: Address) -> str:
-    """Kind of an address that no machine has, whatever an administrator names; empty for others."""
-    if what := special.never(address):
-        return what
-    kinds: Iterable[tuple[bool, str]] = (
-        (address.is_loopback, "loopback"),
-        (address.is_unspecified or special.within(address, (ip_network("0.0.0.0/8"),)), "unspecified"),
-        (address.is_link_local or getattr(address, "scope_id", None) is not None, "link-local"),
-        (address.is_multicast, "multicast"),
-        (special.within(address, (ip_network("240.0.0.0/4"),)), "reserved"),
-    )
-    return next((what for holds, what in kinds if holds), "")

@@ -27,6 +27,7 @@ __all__ = ["CiSettings", "CloneSettings", "Config", "ServiceType", "VpnSettings"
 ServiceType = Literal["NodePort", "LoadBalancer"]
 IF_NOT_PRESENT: Final = "IfNotPresent"
 HISTORY_RETENTION: Final = timedelta(days=30)
+KEEPER_PATIENCE: Final = timedelta(minutes=5)
 HISTORY: Final = Bounds(per_user=1000, per_namespace=10_000)
 HISTORY_BYTES: Final = Bounds(per_user=16 << 20, per_namespace=128 << 20)
 MKNOD: Final = "mknod"
@@ -90,6 +91,7 @@ VARIABLES: Final = {
     "BERTH_MOST_EACH": "Objects of a kind that are not over, of one user in a workspace namespace; rules and VPN"
     " clients of one instance.",
     "BERTH_PROBE_INTERVAL": "Interval of tests whether NetworkPolicy is enforced; `off` where it is empty.",
+    "BERTH_KEEPER_PATIENCE": "Time for what a machine's relays do at the end of a lease; then it is in quarantine.",
     "BERTH_LISTEN": "Port of `/healthz`, `/readyz` and `/metrics`.",
     "KUBECONFIG": "Way to the cluster; the pod's service account where it is empty.",
 }
@@ -187,6 +189,8 @@ class Config:
     """How many of a kind that are not over one user may have in a namespace; of rules and VPN clients one instance."""
     probe_interval: timedelta | None = None
     """How often to find out whether NetworkPolicy is enforced; None for never."""
+    keeper_patience: timedelta = KEEPER_PATIENCE
+    """Time for what relays do at the end of a lease."""
     listen: int = 8080
     kubeconfig: str | None = None
 
@@ -232,6 +236,7 @@ class Config:
             most_objects=settings.read("BERTH_MOST_OBJECTS", COUNTS, {}),
             most_each=settings.read("BERTH_MOST_EACH", COUNTS, {}),
             probe_interval=settings.read("BERTH_PROBE_INTERVAL", INTERVAL, None),
+            keeper_patience=settings.read("BERTH_KEEPER_PATIENCE", LENGTH, KEEPER_PATIENCE),
             listen=settings.read("BERTH_LISTEN", PORT, 8080),
             kubeconfig=settings.text("KUBECONFIG") or None,
         )

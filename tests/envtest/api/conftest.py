@@ -55,7 +55,7 @@ def setting(apiserver: ApiServer, signer: Signer, tmp_path_factory: pytest.TempP
     write_keys(folder / "jwks.json", signer)
     (folder / "public-key").write_text(webhooks.public_key(material.new_webhook_keys()["ed25519.pem"]))
     # The API server refuses lists of a new kind for a moment; kubectl waits that out.
-    apiserver.kubectl("get", "wt,wd,inst,rsv,fwr,vpnc,acr,acct,tok,trv,proj,bld", "--all-namespaces")
+    apiserver.kubectl("get", "wt,wd,inst,rsv,fwr,vpnc,acr,acct,tok,trv,proj,bld,rly", "--all-namespaces")
     kubeconfig = process.restricted_kubeconfig(apiserver, namespaces, folder)
     return Setting(apiserver, namespaces, kubeconfig, folder / "jwks.json", folder)
 

@@ -26,6 +26,9 @@ RELEASE = "berth"
 NAMESPACE = "berth"
 WORKSPACES = "berth-workspaces"
 ACCESS = "berth-access"
+KEEPER = "berth-keeper"
+MACHINES = "--set=instances.machineCidrs={192.168.7.0/24}"
+KEPT = ("--set=keeper.enabled=true", MACHINES)
 AGGREGATED = "--set=clusterResources.aggregateRoles=true"
 PRIVILEGED = {"privileged": True}
 PLURALS = {kind.KIND: kind.PLURAL for kind in KINDS}
@@ -69,7 +72,7 @@ def helm(chart_server: ApiServer) -> Helm:
 @pytest.fixture(scope="session")
 def installed(helm: Helm) -> ApiServer:
     """The API server with the chart installed, and its policies in force."""
-    helm.install()
+    helm.install(*KEPT)
     server = helm.server
     server.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
     server.kubectl("get", "wt,wd,inst,rsv,fwr", "-A")

@@ -22,7 +22,7 @@ ACCOUNTS: Final = {
     "admin": "matrix-admin",
     "edit": "matrix-edit",
     "owner": "matrix-owner",
-    **{name: f"system:serviceaccount:{NAMESPACE}:berth-{name}" for name in ("api", "notifier", "operator")},
+    **{name: f"system:serviceaccount:{NAMESPACE}:berth-{name}" for name in ("api", "notifier", "operator", "keeper")},
     "jobs": "system:serviceaccount:kube-system:job-controller",
     "stranger": "system:serviceaccount:kube-system:replicaset-controller",
     "manager": "system:kube-controller-manager",
@@ -68,6 +68,7 @@ SPECS: Final[dict[str, Object]] = {
     },
     "projects": {"name": "matrix", "user": USER, "repoURL": "https://x.test/a"},
     "builds": {"project": "p", "user": USER, "branch": "main"},
+    "relays": {"deployment": "matrix", "addon": "power", "secret": "x"},
     "accounts": {"user": "x"},
     "issuedtokens": {"sha256": SHA, "user": "x", "issued": "2026-05-01T00:00:00Z", "expires": "2026-05-02T00:00:00Z"},
     "tokenrevocations": {"sha256": SHA, "expires": "2026-05-02T00:00:00Z"},
@@ -85,6 +86,7 @@ accessrules          people,api,operator people,api,operator people             
 deliveries           people,notifier,operator people,notifier     people,notifier     operator            -      -                   admins,notifier     -                notifier
 projects             people,api,operator people,operator     people,api,operator users,api           users  users               users               admins           -
 builds               people,api,operator people,api,operator people,api,operator users,api           users  users,api           users,operator      admins           operator
+relays               people,keeper,operator people,keeper,operator,api people,keeper,operator,api operator            -      operator,api        admins,operator     -                keeper
 accounts             api,operator        api                 api,operator        api,operator        -      api                 -                   -                api,operator
 issuedtokens         operator            -                   api                 -                   -      -                   operator            -                -
 tokenrevocations     api,operator        api                 -                   api                 -      -                   operator            -                -
@@ -149,7 +151,7 @@ def existing() -> Iterator[tuple[str, Object]]:
     for plural in OWNED:
         yield collection(plural), manifest(plural, _of(plural, SOMEBODY), name="others")
     retired = {"grant": "matrix", "dissolved": "2026-05-01T00:00:00Z"}
-    for name, spec in (("leased", {}), ("sound", {}), ("retired", retired)):
+    for name, spec in (("leased", {}), ("sound", {}), ("restless", {}), ("retired", retired)):
         yield (
             collection("workspacedeployments"),
             manifest("workspacedeployments", spec, name=name, finalizers=[FENCE_FINALIZER], labels={"named": name}),
@@ -166,6 +168,7 @@ ILL: Final = {
     "message": "x",
     "lastTransitionTime": "2026-05-01T00:00:00Z",
 }
+RESTLESS: Final = ILL | {"type": "SafeState", "status": "False"}
 NAMED_BY_ID: Final = ("instances", "reservations", "builds")
 OWNED: Final = ("instances", "reservations", "projects", "builds")
 
@@ -173,7 +176,9 @@ OWNED: Final = ("instances", "reservations", "projects", "builds")
 def statuses() -> dict[str, Object]:
     """Statuses of the deployments among them, by name."""
     begun = {"observedGeneration": 1}
-    return {"sound": begun, "leased": {"epoch": 1, "lease": LEASE}, "matrix": {"epoch": 1, "conditions": [ILL]}}
+    restless = {"epoch": 1, "conditions": [RESTLESS]}
+    leased = {"epoch": 1, "lease": LEASE}
+    return {"sound": begun, "leased": leased, "matrix": {"epoch": 1, "conditions": [ILL]}, "restless": restless}
 
 
 def rows() -> list[Row]:
@@ -235,7 +240,7 @@ FOREIGN: Final[dict[str, Any]] = {
     "ownerReferences": [{"apiVersion": "v1", "kind": "ConfigMap", "name": "c", "uid": "u"}]
 }
 ID: Final = "01900000-0000-7000-8000-000000000001"
-RESERVED: Final = (f"b-{ID}-1", f"i-{ID}", "p-" + "a" * 40)
+RESERVED: Final = (f"b-{ID}-1", f"i-{ID}", f"r-{ID}-power", "p-" + "a" * 40)
 
 
 def _marks() -> Iterator[Row]:
@@ -328,6 +333,10 @@ def _fields() -> Iterator[Row]:
     # The cluster's own admin may read Secrets.
     yield create("credentials", "projects", secret, "owner")
     yield row("give projects credentials", "PATCH", f"{collection('projects')}/matrix", {"spec": secret}, "owner")
+    asked = {"epoch": 1, "number": 1, "do": "off", "end": False, "since": "2026-05-01T00:00:00Z"}
+    one = f"{collection('relays')}/matrix"
+    yield row("ask a relay", "PATCH", one, {"spec": {"request": asked}}, "api operator")
+    yield row("ask a relay for an end", "PATCH", one, {"spec": {"request": asked | {"end": True}}}, "operator")
     machine = f"{collection('workspacedeployments')}/matrix"
     for what, spec, may in (
         ("region", {"region": "x"}, ADMINS),
@@ -377,8 +386,8 @@ def _templates() -> Iterator[Row]:
 
 
 def _statuses() -> Iterator[Row]:
-    free, ill, leased = (
-        f"{collection('workspacedeployments')}/{name}/status" for name in ("sound", "matrix", "leased")
+    free, ill, leased, restless = (
+        f"{collection('workspacedeployments')}/{name}/status" for name in ("sound", "matrix", "leased", "restless")
     )
     available = ILL | {"type": "Available"}
     for what, path, status, may in (
@@ -387,6 +396,12 @@ def _statuses() -> Iterator[Row]:
         ("take a lease and end a quarantine", ill, {"lease": LEASE, "epoch": 2, "conditions": [available]}, "operator"),
         ("take a lease and begin a quarantine", free, {"lease": LEASE, "epoch": 1, "conditions": [ILL]}, "operator"),
         ("take a lease and count", free, {"lease": LEASE, "epoch": 1, "instances": 7}, "operator"),
+        (
+            "take a lease of a machine that nobody brings to rest",
+            restless,
+            {"lease": LEASE, "epoch": 2, "conditions": [available, RESTLESS]},
+            "operator",
+        ),
         ("give a lease back", leased, {"lease": None}, "operator"),
         ("end a quarantine", ill, {"conditions": []}, "operator"),
         ("say that it is online", leased, {"conditions": [ILL | {"type": "Online"}]}, "operator"),

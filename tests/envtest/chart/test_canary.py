@@ -5,9 +5,8 @@ from typing import Any
 from berth_operator.networks import CANARY
 from berth_operator.podspec.wall import CANARY_PORT, CONTROL_PORT
 
-from .conftest import NAMESPACE, Helm
+from .conftest import MACHINES, NAMESPACE, Helm
 
-MACHINES = "--set=instances.machineCidrs={192.168.7.0/24}"
 COMPONENT = "app.kubernetes.io/component"
 
 

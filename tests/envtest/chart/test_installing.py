@@ -10,7 +10,7 @@ from berth_dev.envtest.apiserver import ApiServer
 from berth_dev.errors import ClusterError
 from berth_dev.paths import REPOSITORY
 
-from .conftest import ACCESS, CHART, NAMESPACE, RELEASE, WORKSPACES, Helm, policies_hold
+from .conftest import ACCESS, CHART, KEPT, NAMESPACE, RELEASE, WORKSPACES, Helm, policies_hold
 
 EVERYTHING = [
     "--set=networkPolicy.metricsFrom[0].namespaceSelector.matchLabels.team=monitoring",
@@ -103,7 +103,7 @@ def test_the_samples_are_taken(installed: ApiServer) -> None:
 
 def test_installing_again_changes_nothing(installed: ApiServer, helm: Helm) -> None:
     before = installed.kubectl("get", "deployments,services,roles,networkpolicies", "-n", NAMESPACE, "-o", "json")
-    helm.install()
+    helm.install(*KEPT)
     after = installed.kubectl("get", "deployments,services,roles,networkpolicies", "-n", NAMESPACE, "-o", "json")
     generations = [
         {o["metadata"]["name"]: o["metadata"].get("generation") for o in json.loads(text)["items"]}

@@ -10,10 +10,11 @@ from documented import Right
 from berth_dev.envtest.apiserver import ApiServer
 from berth_dev.envtest.asking import asking
 
-from .conftest import ACCESS, AGGREGATED, NAMESPACE, WORKSPACES, Helm
+from .conftest import ACCESS, AGGREGATED, KEEPER, NAMESPACE, WORKSPACES, Helm
 
 OPERATOR = f"system:serviceaccount:{NAMESPACE}:berth-operator"
 API = f"system:serviceaccount:{NAMESPACE}:berth-api"
+KEEPING = f"system:serviceaccount:{NAMESPACE}:berth-keeper"
 NOTIFIER = f"system:serviceaccount:{NAMESPACE}:berth-notifier"
 
 MAY = [
@@ -64,6 +65,10 @@ MAY = [
     (API, "get", "leases.coordination.k8s.io", WORKSPACES),
     (OPERATOR, "patch", "accounts.berth.dev/status", ACCESS),
     (OPERATOR, "create", "deliveries.berth.dev", WORKSPACES),
+    (OPERATOR, "patch", "relays.berth.dev", WORKSPACES),
+    (KEEPING, "watch", "relays.berth.dev", WORKSPACES),
+    (KEEPING, "patch", "relays.berth.dev/status", WORKSPACES),
+    (KEEPING, "get", "secrets", KEEPER),
     (NOTIFIER, "watch", "deliveries.berth.dev", WORKSPACES),
     (NOTIFIER, "patch", "deliveries.berth.dev/status", WORKSPACES),
 ]
@@ -97,6 +102,20 @@ MAY_NOT = [
     (OPERATOR, "patch", "nodes", ""),
     (OPERATOR, "get", "deliveries.berth.dev", WORKSPACES),
     (OPERATOR, "get", "secrets/berth-webhook-signing", NAMESPACE),
+    (OPERATOR, "get", "secrets", KEEPER),
+    (OPERATOR, "patch", "relays.berth.dev/status", WORKSPACES),
+    (API, "get", "secrets", KEEPER),
+    (NOTIFIER, "get", "secrets", KEEPER),
+    (KEEPING, "list", "secrets", KEEPER),
+    (KEEPING, "create", "secrets", KEEPER),
+    (KEEPING, "get", "secrets", WORKSPACES),
+    (KEEPING, "get", "secrets", ACCESS),
+    (KEEPING, "get", "secrets", NAMESPACE),
+    (KEEPING, "patch", "relays.berth.dev", WORKSPACES),
+    (KEEPING, "create", "relays.berth.dev", WORKSPACES),
+    (KEEPING, "get", "workspacedeployments.berth.dev", WORKSPACES),
+    (KEEPING, "patch", "workspacedeployments.berth.dev/status", WORKSPACES),
+    (KEEPING, "list", "instances.berth.dev", WORKSPACES),
     (NOTIFIER, "create", "deliveries.berth.dev", WORKSPACES),
     (NOTIFIER, "patch", "deliveries.berth.dev", WORKSPACES),
     (NOTIFIER, "get", "reservations.berth.dev", WORKSPACES),
@@ -201,7 +220,7 @@ def test_the_uninstall_job_takes_finalizers_of_warm_pods_and_gives_leases_back_o
 
 def granted(objects: list[dict[str, Any]], account: str) -> set[Right]:
     """Every right that the roles of one name give, by place."""
-    places = {WORKSPACES: "workspaces", ACCESS: "access", NAMESPACE: "release", None: "cluster"}
+    places = {WORKSPACES: "workspaces", ACCESS: "access", NAMESPACE: "release", KEEPER: "keeper", None: "cluster"}
     return {
         (places[role["metadata"].get("namespace")], group, resource, name, verb)
         for role in objects

@@ -16,6 +16,7 @@ from berth_core.resources import (
     IssuedToken,
     MachineGrant,
     Project,
+    Relay,
     Reservation,
     Resource,
     TokenRevocation,
@@ -34,7 +35,8 @@ SPECS: dict[type[Resource], Object] = {
             "network": {
                 "addresses": ["192.0.2.40/32", "2001:db8::40/128"],
                 "ports": [{"protocol": "UDP", "port": 7400, "endPort": 7500}],
-            }
+            },
+            "addons": [{"name": "power", "kind": "relay", "secret": "pdu-a"}],
         },
     },
     Instance: {"user": "alice", "workspaceType": "misty"},
@@ -65,6 +67,13 @@ SPECS: dict[type[Resource], Object] = {
     },
     Project: {"name": "arm", "user": "alice", "repoURL": "https://git.example.org/lab/arm.git"},
     Build: {"project": "arm", "user": "alice", "branch": "main"},
+    Relay: {
+        "deployment": "misty-1",
+        "addon": "power",
+        "secret": "pdu-a",
+        "onLeaseEnd": "off",
+        "request": {"epoch": 3, "number": 7, "do": "on", "end": False, "since": "2026-05-01T00:00:00Z"},
+    },
 }
 NAMES: dict[type[Resource], str] = {IssuedToken: SHA256}
 """Where a name is not free."""

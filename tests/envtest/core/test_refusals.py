@@ -16,6 +16,7 @@ from berth_core.resources import (
     IssuedToken,
     MachineGrant,
     Project,
+    Relay,
     Reservation,
     Resource,
     TokenRevocation,
@@ -80,6 +81,7 @@ async def test_what_is_right_is_taken(
     await create(client, namespace, kind, **spec)
 
 
+POWER = {"name": "power", "kind": "relay", "secret": "pdu-a"}
 REFUSED: list[tuple[type[Resource], dict[str, Any], str]] = [
     (WorkspaceType, {"typeName": "fixed-misty2"}, r"spec.typeName in body should match '\^\[A-Za-z_0-9\]\+\$'"),
     (WorkspaceType, {"typeName": None}, r"spec.typeName: Required value"),
@@ -182,6 +184,19 @@ REFUSED: list[tuple[type[Resource], dict[str, Any], str]] = [
     (AccessRule, {"capability": "CAP_ALL"}, r"supported values: \"CAP_INSTANTIATE\", \"CAP_NO_INSTANTIATE\""),
     (AccessRule, {"ruleID": 0}, r"ruleID in body should be greater than or equal to 1"),
     (AccessRule, {"user": ""}, r"user in body should be at least 1 chars long"),
+    *(
+        (WorkspaceDeployment, {"machine": {"addons": addons}}, message)
+        for addons, message in (
+            ([POWER, POWER], r"two of one name: give each a name of its own"),
+            ([POWER | {"kind": "lever"}], r"supported values: \"relay\""),
+            ([POWER | {"onLeaseEnd": "explode"}], r"supported values: \"on\", \"off\", \"cycle\""),
+            ([POWER | {"onLeaseEnd": False}], r"onLeaseEnd in body must be of type string"),
+            ([POWER | {"name": "Power"}], r"name in body should match"),
+            ([{"name": "power", "kind": "relay"}], r"secret: Required value"),
+            ([POWER | {"name": f"p{n}"} for n in range(9)], r"must have at most 8 items"),
+        )
+    ),
+    (Relay, {"request": {"do": "explode"}}, r"supported values: \"on\", \"off\", \"cycle\", \"nothing\""),
     (MachineGrant, {"users": []}, r"spec.users in body should have at least 1 items"),
     (MachineGrant, {"networks": [{"cidr": "robot.lab"}]}, "spec.networks takes networks in CIDR notation"),
     (MachineGrant, {"networks": [{"cidr": "192.0.2.7/24"}]}, "without bits behind the prefix"),
@@ -209,6 +224,7 @@ async def test_what_is_wrong_is_refused_with_what_to_write(
 
 
 CLAIM = {"deployment": "misty-1", "epoch": 1}
+OVER = {"request": {"epoch": 3, "number": 7, "do": "off", "end": True, "since": "2026-05-01T00:00:00Z"}}
 ENDED = {"tokensValidAfter": "2026-05-01T00:00:00Z"}
 
 IMMUTABLE: list[tuple[type[Resource], dict[str, Any], dict[str, Any], str]] = [
@@ -231,6 +247,16 @@ IMMUTABLE: list[tuple[type[Resource], dict[str, Any], dict[str, Any], str]] = [
     (Reservation, {}, {"priority": 1}, "a Reservation's spec cannot be changed"),
     (FirewallRule, {}, {"source": "198.51.100.0/24"}, "a FirewallRule's spec cannot be changed"),
     (VPNClient, {}, {"instance": "j"}, "a VPNClient's spec cannot be changed"),
+    *(
+        (Relay, {}, {name: other}, "of a Relay's spec only the request changes")
+        for name, other in (("deployment", "x"), ("addon", "x"), ("secret", "x"), ("onLeaseEnd", None))
+    ),
+    (Relay, {}, {"request": None}, "spec.request is never removed"),
+    (Relay, {}, {"request": {"do": "off"}}, "has a greater number than the one before"),
+    (Relay, {}, {"request": {"number": 6}}, "has a greater number than the one before"),
+    (Relay, {}, {"request": {"number": 8, "epoch": 2}}, "no other request of an epoch follows that of its end"),
+    (Relay, OVER, {"request": {"number": 8, "end": False}}, "no other request of an epoch follows that of its end"),
+    (Relay, OVER, {"request": {"number": 8, "end": None}}, "no other request of an epoch follows that of its end"),
     (AccessRule, {}, {"capability": "CAP_NO_INSTANTIATE"}, "an AccessRule's spec cannot be changed"),
     (Account, {}, {"user": "bob"}, "spec.user cannot be changed"),
     (Account, ENDED, {"tokensValidAfter": None}, "spec.tokensValidAfter never goes back"),
@@ -257,6 +283,9 @@ CHANGEABLE: list[tuple[type[Resource], dict[str, Any], dict[str, Any]]] = [
     (WorkspaceDeployment, {}, {"lockout": True, "owners": ["bob"], "dissolved": "2026-05-01T00:00:00Z"}),
     (Instance, {}, {"terminate": True}),
     (Instance, {}, {"expireAfter": 60}),
+    (Relay, {}, {"request": {"number": 8, "do": "off", "end": True}}),
+    (Relay, OVER, {"request": {"number": 8, "do": "nothing"}}),
+    (Relay, OVER, {"request": {"number": 8, "epoch": 4, "end": False}}),
     (Account, ENDED, {"tokensValidAfter": "2026-05-01T00:00:01Z"}),
     (Account, {}, {"passwordSecretRef": {"name": "password-of-alice"}}),
 ]

@@ -54,7 +54,13 @@ CONDITION: Final = {"type": "Ready", "status": "True", "reason": "R", "message":
 STATUSES: Final[dict[str, Object]] = {
     "WorkspaceDeployment": {
         "epoch": 1,
-        "lease": {"instance": "i", "user": "ada", "claimedAt": MOMENT},
+        "lease": {
+            "instance": "i",
+            "user": "ada",
+            "claimedAt": MOMENT,
+            "onEnd": [{"name": "power", "secret": "pdu-a", "do": "off"}],
+        },
+        "settled": 1,
         "conditions": [CONDITION],
     },
     "Instance": {
@@ -70,6 +76,7 @@ STATUSES: Final[dict[str, Object]] = {
         "firewall": {"generation": 1, "digest": "d"},
         "conditions": [CONDITION],
     },
+    "Relay": {"number": 7, "attempts": 1, "attemptUntil": MOMENT, "conditions": [CONDITION]},
     "Account": {"slots": [{"instance": "i", "type": "misty"}], "taking": True},
 }
 

@@ -53,6 +53,34 @@ async def test_a_lease_is_held_by_one_and_counted(
         await patch(client, made, WorkspaceDeployment, {"status": status}, status=True)
 
 
+POWER = {"name": "power", "kind": "relay", "secret": "pdu-a"}
+RESTING = {"addons": [POWER | {"onLeaseEnd": "off"}, POWER | {"name": "lamp"}]}
+ON_END = [{"name": "power", "secret": "pdu-a", "do": "off"}]
+
+
+async def test_a_lease_is_taken_with_what_its_end_takes_and_given_back_by_a_process_that_knows(
+    client: Client, namespace: str
+) -> None:
+    made = await create(client, namespace, WorkspaceDeployment, machine=RESTING)
+
+    async def written(status: Any) -> None:
+        await patch(client, made, WorkspaceDeployment, {"status": status}, status=True)
+
+    for owed in (None, [], [ON_END[0] | {"do": "on"}], [ON_END[0] | {"secret": "x"}], [ON_END[0] | {"name": "lamp"}]):
+        with pytest.raises(InvalidError, match="is taken with what its end takes"):
+            await written({"lease": ALICE | ({"onEnd": owed} if owed is not None else {}), "epoch": 1})
+    await written({"lease": ALICE | {"onEnd": ON_END}, "epoch": 1})
+    for given in ({"lease": None}, {"lease": None, "settled": 0}, {"lease": None, "settled": 2}, None):
+        with pytest.raises(InvalidError, match=r"onEnd is given back by|never shrinks"):
+            await written(given)
+    with pytest.raises(InvalidError, match="passes to another holder only after"):
+        await written({"lease": {"onEnd": None}})
+    await patch(client, made, WorkspaceDeployment, {"spec": {"machine": None}})
+    with pytest.raises(InvalidError, match="onEnd is given back by"):
+        await written({"lease": None})
+    await written({"lease": None, "settled": 1})
+
+
 async def test_take_and_give_back_again_and_again(client: Client, namespace: str) -> None:
     made = await deployment(client, namespace, HELD, FREE_AGAIN, {"lease": BOB, "epoch": 2}, {"lease": None})
     assert made["status"]["epoch"] == 2

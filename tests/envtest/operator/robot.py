@@ -65,14 +65,23 @@ class Robot:
 @asynccontextmanager
 async def robot() -> AsyncIterator[Robot]:
     """A machine that is switched on."""
+    async with address() as host:
+        made = Robot(host, free_port())
+        try:
+            await made.switch_on()
+            yield made
+        finally:
+            await made.switch_off()
+
+
+@asynccontextmanager
+async def address() -> AsyncIterator[str]:
+    """An address of this machine that is no loopback."""
     host = f"198.18.{128 + secrets.randbelow(128)}.{1 + secrets.randbelow(254)}"
     await _address("add", host)
-    made = Robot(host, free_port())
     try:
-        await made.switch_on()
-        yield made
+        yield host
     finally:
-        await made.switch_off()
         await _address("del", host)
 
 

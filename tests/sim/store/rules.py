@@ -207,6 +207,42 @@ def _machine_stays(new: Any, old: Any) -> bool:
     )
 
 
+def _addons_differ(new: Any, _: Any) -> bool:
+    return _names_differ(new.get("addons") or (), None)
+
+
+def _taken_with_its_end(new: Any, old: Any) -> bool:
+    lease = _get(new, "status.lease")
+    if lease is None or _has(old, "status.lease"):
+        return True
+    owed = [(one["name"], one["secret"], one["do"]) for one in lease.get("onEnd") or ()]
+    return all(
+        (one["name"], one["secret"], one["onLeaseEnd"]) in owed
+        for one in _get(new, "spec.machine.addons") or ()
+        if "onLeaseEnd" in one
+    )
+
+
+def _given_back_knowingly(new: Any, old: Any) -> bool:
+    if not _has(old, "lease.onEnd") or _has(new, "lease"):
+        return True
+    return _has(new, "settled") and bool(new["settled"] == _get(new, "epoch"))
+
+
+def _only_the_request_changes(new: Any, old: Any) -> bool:
+    return all(_equal(name)(new, old) for name in ("deployment", "addon", "secret", "onLeaseEnd"))
+
+
+def _requests_count_up(new: Any, old: Any) -> bool:
+    return same(new, old) or bool(new["number"] > old["number"])
+
+
+def _nothing_after_the_end(new: Any, old: Any) -> bool:
+    if new["epoch"] != old["epoch"]:
+        return bool(new["epoch"] > old["epoch"])
+    return not old.get("end") or bool(new.get("end"))
+
+
 def _one_source(new: Any, _: Any) -> bool:
     volumes = _get(new, "spec.template.volumes") or ()
     return all(sum(kind in volume for kind in _KINDS_OF_VOLUMES) == 1 for volume in volumes)
@@ -290,6 +326,20 @@ RULES: Final[dict[str, Predicate]] = {
     "!has(oldSelf.nonce) || (has(self.nonce) && (self.nonce == oldSelf.nonce || !has(oldSelf.reason)))": (
         _nonce_stays_at_the_end
     ),
+    "!has(self.addons) || self.addons.all(a, self.addons.exists_one(b, b.name == a.name))": _addons_differ,
+    "!(has(self.status) && has(self.status.lease)) || (has(oldSelf.status) && has(oldSelf.status.lease)) ||"
+    " !has(self.spec.machine) || !has(self.spec.machine.addons) || self.spec.machine.addons.all(a,"
+    " !has(a.onLeaseEnd) || (has(self.status.lease.onEnd) && self.status.lease.onEnd.exists(e, e.name == a.name &&"
+    " e.secret == a.secret && e.do == a.onLeaseEnd)))": _taken_with_its_end,
+    "!has(oldSelf.lease) || !has(oldSelf.lease.onEnd) || has(self.lease) || (has(self.settled) && self.settled =="
+    " self.epoch)": _given_back_knowingly,
+    "self.deployment == oldSelf.deployment && self.addon == oldSelf.addon && self.secret == oldSelf.secret &&"
+    " has(self.onLeaseEnd) == has(oldSelf.onLeaseEnd) && (!has(self.onLeaseEnd) || self.onLeaseEnd =="
+    " oldSelf.onLeaseEnd)": _only_the_request_changes,
+    "!has(oldSelf.request) || has(self.request)": lambda new, old: not _has(old, "request") or _has(new, "request"),
+    "self == oldSelf || self.number > oldSelf.number": _requests_count_up,
+    "self.epoch > oldSelf.epoch || self.epoch == oldSelf.epoch && (!has(oldSelf.end) || !oldSelf.end || has(self.end)"
+    " && self.end)": _nothing_after_the_end,
     "has(self.warm) == has(oldSelf.warm) && (!has(self.warm) || self.warm == oldSelf.warm) || !has(self.lease) &&"
     " (!has(self.warm) || self.warm.epoch == (has(self.epoch) ? self.epoch : 0) + 1)": _warm_is_for_the_next,
     "!has(oldSelf.returned) || has(self.returned)": lambda new, old: not _has(old, "returned") or _has(new, "returned"),

@@ -17,6 +17,7 @@ FOLDERS = (
     "operator",
     "api",
     "notifier",
+    "keeper",
     "ci",
     "cli/berth_cli/admin/restore",
     "core/berth_core/leases",

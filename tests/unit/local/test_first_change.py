@@ -12,7 +12,7 @@ import pytest
 from berth_dev.paths import REPOSITORY
 
 BLOCK = re.compile(r"^```(diff|sh)\n(.*?)^```", re.MULTILINE | re.DOTALL)
-PACKAGES = ("operator", "api", "agent", "core", "cli", "notifier", "ci", "devices", "dev")
+PACKAGES = ("operator", "api", "agent", "core", "cli", "notifier", "keeper", "ci", "devices", "dev")
 
 
 @pytest.mark.thorough

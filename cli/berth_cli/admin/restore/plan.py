@@ -146,7 +146,7 @@ def _end(instance: Instance, now: datetime) -> Step:
 def _hold(wd: WorkspaceDeployment, floor: int, trace: Trace, users: Mapping[str, str], now: datetime) -> Step:
     """Give the lease to the last instance, under a new epoch, until the operator has seen that its remains are gone."""
     user, since = users.get(trace.instance, NOBODY), trace.created or timestamp(now)
-    lease = HeldLease(instance=trace.instance, user=user, claimed_at=since)
+    lease = HeldLease(instance=trace.instance, user=user, claimed_at=since, on_end=wd.ends)
     raised: tuple[Object, ...] = ({"epoch": floor},) if floor > wd.status.epoch else ()
     what = f"instance {trace.instance} of {user} has it until nothing of it is left; {_next(wd, floor + 2)}"
     return Step(wd, what, (*raised, {"epoch": floor + 1, "lease": lease.wire()}))
@@ -162,11 +162,14 @@ def _waits(reservation: Reservation) -> Step:
 def _renew(wd: WorkspaceDeployment, floor: int, trace: Trace | None, users: Mapping[str, str], now: datetime) -> Step:
     """Give the lease to its holder, or to a later one, under a new epoch; it is given back in between."""
     given_back: Object = {"lease": None}
+    if wd.status.lease is not None and wd.status.lease.on_end:
+        given_back["settled"] = wd.status.epoch
     free = wd.model_copy(update={"status": wd.status.model_copy(update={"lease": None})})
     if trace is not None and trace.epoch > wd.status.epoch:
         step = _hold(free, floor, trace, users, now)
         return Step(wd, step.what, (given_back, *step.writes))
-    lease = wd.status.lease.wire() if wd.status.lease else None
+    held = wd.status.lease
+    lease = held.model_copy(update={"on_end": wd.ends}).wire() if held is not None else None
     what = f"its holder keeps it until nothing of the lease is left; {_next(wd, floor + 2)}"
     return Step(wd, what, (given_back, {"epoch": floor}, {"epoch": floor + 1, "lease": lease}))
 

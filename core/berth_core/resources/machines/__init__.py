@@ -1,1 +1,1 @@
-"""Machines at addresses, as resources name them: endpoints of one machine, and grants to register machines."""
+"""Machines as resources name them: endpoints, devices, add-ons and relays of one, and grants to register machines."""

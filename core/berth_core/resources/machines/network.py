@@ -7,6 +7,7 @@ from pydantic import Field
 from berth_core import firewall
 from berth_core.kube.model import Model
 from berth_core.resources.base import Rule
+from berth_core.resources.machines.addon import MOST_ADDONS, Addon
 from berth_core.resources.machines.devices import MachineDevice
 
 
@@ -84,6 +85,11 @@ class Machine(Model):
         description="Devices of the machine, each a ResourceClaim of its own for every lease, which workspaces and"
         " hooks have. Absent for a machine without any.",
         max_length=8,
+    )
+    addons: list[Addon] | None = Field(
+        None,
+        description="Parts of the machine that are reached by others than its workspace, such as a relay.",
+        max_length=MOST_ADDONS,
     )
 
 

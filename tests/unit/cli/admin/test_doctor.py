@@ -31,6 +31,7 @@ from berth_core.resources import (
     WorkspaceDeployment,
     WorkspaceType,
 )
+from berth_core.resources.machines.addon import addon_rules
 from berth_core.resources.machines.devices import device_rules
 from berth_core.resources.machines.network import machine_rules
 
@@ -491,6 +492,7 @@ NOT_JUDGED = {
     *(rule.rule for rule in machine_rules("spec.machine.network")),
     *(rule.rule for rule in MachineGrant.RULES),
     *(rule.rule for rule in device_rules("spec.machine.devices")),
+    *(rule.rule for rule in addon_rules("spec.machine")),
 }
 """Rules on what is made that are as old as their kinds or fields, so that no older object breaks them."""
 

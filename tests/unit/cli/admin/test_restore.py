@@ -130,6 +130,25 @@ def test_a_deployment_in_somebodys_hands_stays_there_under_a_new_epoch() -> None
     assert plan(found(deployments=[renewed]), 7, NOW) == [], "it can be repeated"
 
 
+def test_a_lease_that_is_held_again_owes_what_its_machine_says() -> None:
+    lease = {"instance": ID, "user": "ada", "claimedAt": "2026-01-01T00:00:00Z"}
+    owed = [{"name": "power", "secret": "pdu-a", "do": "off"}]
+    addon = {"name": "power", "kind": "relay", "secret": "pdu-a", "onLeaseEnd": "off"}
+    wire = deployment(epoch=1, lease=lease | {"onEnd": owed}).wire()
+    wire["spec"]["machine"] = {"addons": [addon]}
+    held = WorkspaceDeployment.parse(wire)
+    (renewed,) = plan(found(deployments=[held]), 7, NOW)
+    assert renewed.writes == (
+        {"lease": None, "settled": 1},
+        {"epoch": 7},
+        {"epoch": 8, "lease": lease | {"onEnd": owed}},
+    )
+    free = held.model_copy(update={"status": held.status.model_copy(update={"lease": None})})
+    steps = plan(found(instances=[instance()], deployments=[free], opened=[opened("3")]), 0, NOW)
+    (taken,) = (step for step in steps if step.name == "wd/one")
+    assert taken.writes[-1]["lease"]["onEnd"] == owed
+
+
 def test_a_reservation_of_which_nothing_is_known_is_pointed_out_once_it_has_its_place() -> None:
     waiting = {"type": "Waiting", "status": "True", "reason": "Waiting", "lastTransitionTime": "2026-01-01T00:00:00Z"}
     (step,) = plan(found(reservations=[reservation(), reservation(conditions=[waiting])]), 0, NOW)

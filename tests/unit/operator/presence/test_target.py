@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from berth_core.firewall import Network, special
 from berth_core.firewall.special import Address
-from berth_operator.presence.target import Networks, Problem, Target, machine_address, target_of, why_refused
+from berth_core.machines.reach import Networks, why_refused
+from berth_operator.presence.target import Problem, Target, machine_address, target_of
 
 from ..samples import deployment
 

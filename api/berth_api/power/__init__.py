@@ -1,0 +1,1 @@
+"""Power of an instance's machine: /addon/power."""
