@@ -8,7 +8,7 @@ from contextlib import suppress
 from types import FrameType
 from typing import NoReturn
 
-from berth_agent import identity, log, nft, push
+from berth_agent import carrier, identity, log, nft, push
 from berth_agent.paths import Paths
 from berth_agent.routes import Routes
 from berth_agent.server import Server, listen
@@ -42,7 +42,9 @@ def serve(paths: Paths) -> None:
     except OSError as exc:
         raise OSError(f"port {paths.port} cannot be bound, is it taken in this pod? {exc}") from exc
     log.event("serving", port=paths.port, epoch=epoch, in_force=store.in_force())
-    Server(listener=listener, context=context, routes=Routes(store, Vpn(paths), epoch, paths.port)).run()
+    routes = Routes(store, Vpn(paths), epoch, paths.port)
+    beside = carrier.keep(paths) if carrier.is_wanted(paths) else None
+    Server(listener=listener, context=context, routes=routes, beside=beside).run()
 
 
 def close(paths: Paths, store: Store, epoch: int) -> None:

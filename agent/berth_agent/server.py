@@ -9,7 +9,8 @@ import errno
 import socket
 import ssl
 import time
-from typing import Final
+from collections.abc import Coroutine
+from typing import Any, Final
 
 from berth_agent import identity, log, wire
 from berth_agent.connection import Connection
@@ -45,16 +46,26 @@ def listen(port: int) -> socket.socket:
 class Server:
     """Accepts connections and answers them, one step at a time on one loop."""
 
-    def __init__(self, *, listener: socket.socket, context: ssl.SSLContext, routes: Routes) -> None:
+    def __init__(
+        self,
+        *,
+        listener: socket.socket,
+        context: ssl.SSLContext,
+        routes: Routes,
+        beside: Coroutine[Any, None, None] | None = None,
+    ) -> None:
         self._listener = listener
         self._context = context
         self._routes = routes
+        self._beside = beside
         self._loop = Loop()
         self._clients: dict[Connection, None] = {}
 
     def run(self) -> None:
         """Serve for ever."""
         self._loop.spawn(self._accept())
+        if self._beside is not None:
+            self._loop.spawn(self._beside)
         self._loop.run()
 
     async def _accept(self) -> None:

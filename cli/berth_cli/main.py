@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from berth_cli.admin import audit
+from berth_cli.admin.connectors import commands as connector
 from berth_cli.admin.deployments import commands as deployment
 from berth_cli.admin.deployments import release, status
 from berth_cli.admin.doctor import commands as doctor
@@ -55,6 +56,7 @@ app.command(epilog=status.EXAMPLES, rich_help_panel=KEEPERS)(status.status)
 app.command(epilog=doctor.EXAMPLES, rich_help_panel=KEEPERS)(doctor.doctor)
 app.add_typer(deployment.app, name="deployment", rich_help_panel=KEEPERS)
 app.add_typer(machine.app, name="machine", rich_help_panel=KEEPERS)
+app.add_typer(connector.app, name="connector", rich_help_panel=KEEPERS)
 app.command(epilog=release.EXAMPLES, rich_help_panel=KEEPERS)(release.release)
 app.add_typer(token.app, name="token", rich_help_panel=KEEPERS)
 app.add_typer(key.app, name="key", rich_help_panel=KEEPERS)

@@ -71,9 +71,11 @@ OPERATOR_MANAGER: Final = "berth-operator"
 API_MANAGER: Final = "berth-api"
 CLI_MANAGER: Final = "berth-cli"
 NOTIFIER_MANAGER: Final = "berth-notifier"
+HUB_MANAGER: Final = "berth-hub"
 
 SSH_PORT: Final = 22
 AGENT_PORT: Final = 8470
+HUB_PORT: Final = 8443
 AGENT_CONTAINER: Final = "agent"
 WORKSPACE_CONTAINER: Final = "workspace"
 VPN_CONTAINER: Final = "vpn"
@@ -126,6 +128,8 @@ RELEASE_KEY: Final = "release"
 
 HOST_KEY: Final = "ssh_host_ed25519_key"
 INITIAL_STATE_KEY: Final = "initial.json"
+MACHINE_KEY: Final = "machine.json"
+"""Keys of an agent's Secret: the first push, and the way to a machine behind a connector."""
 PRIVATE_KEY: Final = "id_rsa"
 VPN_PROFILE: Final = "profile.ovpn"
 PART_KEY: Final = "part"
@@ -135,6 +139,19 @@ STATUS_URL: Final = "url"
 """Keys of a Secret with the token of a receiver of commit statuses: the token, and the prefix of allowed URLs."""
 PASSWORD_HASH: Final = "hash"  # noqa: S105 (a key of a Secret)
 OPERATOR_DNS: Final = "operator.berth.internal"
+HUB_DNS: Final = "hub.berth.internal"
+"""DNS name in the certificate of the hub, whatever address leads there."""
+CONNECTOR_DOMAIN: Final = "connector.berth.internal"
+
+CONNECTOR_CA_SECRET: Final = "berth-connector-ca"  # noqa: S105 (a Secret's name, not a secret)
+"""CA of the hub's and the connectors' certificates, and the key of the words to their fences (``words.pem``)."""
+WORDS_KEY: Final = "words.pem"
+HUB_TLS_SECRET: Final = "berth-hub-tls"  # noqa: S105 (the same)
+HUB_CONFIGMAP: Final = "berth-hub"
+"""ConfigMap of the chart with the hub's ``address`` for hosts."""
+CONNECTOR_TRUST: Final = "berth-connector-trust"
+"""ConfigMap with the document that hosts trust; its SHA-256 is in the command for a host."""
+TRUST_KEY: Final = "trust.json"
 
 
 def instance_object(instance_id: str) -> str:
@@ -246,6 +263,11 @@ def status_delivery(build_uid: str, attempt: int, step: int) -> str:
 def agent_dns(pod: str, epoch: int) -> str:
     """DNS name in the certificate of the agent of one lease, by the name of its pod."""
     return f"e{epoch}.{pod}.agent.berth.internal"
+
+
+def connector_dns(uid: str) -> str:
+    """DNS name in the certificate of a connector, by the uid of its Connector."""
+    return f"{uid}.{CONNECTOR_DOMAIN}"
 
 
 def epoch_labels(epoch: int, deployment: str) -> dict[str, str]:

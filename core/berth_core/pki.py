@@ -7,7 +7,7 @@ from typing import Final, Self
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.x509.oid import NameOID
 
@@ -15,6 +15,7 @@ BACKDATED: Final = timedelta(minutes=10)
 """Time by which other clocks may lag behind ours."""
 LONGEST_NAME: Final = 64
 """Of a common name, in characters."""
+PublicKey = ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey | rsa.RSAPublicKey
 
 
 @dataclass(frozen=True, repr=False)
@@ -40,7 +41,7 @@ class Authority:
         """Make a self-signed authority that signs leaf certificates and lists only."""
         key, subject = ec.generate_private_key(ec.SECP256R1()), common_name(name)
         certificate = (
-            _builder(subject, subject, key, now - BACKDATED, now + life)
+            _builder(subject, subject, key.public_key(), now - BACKDATED, now + life)
             .serial_number(x509.random_serial_number())
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
             .add_extension(_usage(is_authority=True), critical=True)
@@ -65,6 +66,21 @@ class Authority:
     ) -> KeyPair:
         """Make a certificate for a new key. It begins and ends within the authority's own time."""
         key = ec.generate_private_key(ec.SECP256R1())
+        signed = self.sign(subject, key.public_key(), usages, begin, end, names=names, serial=serial)
+        return KeyPair(signed, pem(key).decode("ascii"))
+
+    def sign(
+        self,
+        subject: x509.Name,
+        key: PublicKey,
+        usages: Sequence[x509.ObjectIdentifier],
+        begin: datetime,
+        end: datetime,
+        *,
+        names: Iterable[x509.GeneralName] = (),
+        serial: int | None = None,
+    ) -> str:
+        """Sign a certificate (PEM) for a key that another has. It begins and ends within the authority's own time."""
         end = min(end, self._certificate.not_valid_after_utc)
         begin = min(max(begin, self._certificate.not_valid_before_utc), end - BACKDATED)
         builder = (
@@ -77,7 +93,7 @@ class Authority:
         )
         if alternatives := list(names):
             builder = builder.add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
-        return _pair(builder.sign(self._key, hashes.SHA256()), key)
+        return builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode("ascii")
 
     def revocations(self, serials: Sequence[int], now: datetime) -> str:
         """List of revoked serial numbers (CRL, PEM). It does not expire before the authority."""
@@ -113,16 +129,16 @@ def pem(key: PrivateKeyTypes) -> bytes:
 
 
 def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, begin: datetime, end: datetime
+    subject: x509.Name, issuer: x509.Name, key: PublicKey, begin: datetime, end: datetime
 ) -> x509.CertificateBuilder:
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(issuer)
-        .public_key(key.public_key())
+        .public_key(key)
         .not_valid_before(begin)
         .not_valid_after(end)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
     )
 
 

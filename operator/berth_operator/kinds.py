@@ -8,6 +8,7 @@ from berth_core.resources import (
     AccessRule,
     Account,
     Build,
+    Connector,
     Delivery,
     FirewallRule,
     Instance,
@@ -33,6 +34,7 @@ ISSUED: Final = IssuedToken.api()
 REVOCATIONS: Final = TokenRevocation.api()
 PROJECTS: Final = Project.api()
 BUILDS: Final = Build.api()
+CONNECTORS: Final = Connector.api()
 PODS: Final = Kind("v1", "pods")
 SERVICES: Final = Kind("v1", "services")
 SECRETS: Final = Kind("v1", "secrets")
@@ -54,6 +56,7 @@ POLICY: Final = "policy"
 """The NetworkPolicy of a WorkspaceType, by the type's name."""
 RESERVATION: Final = "reservation"
 BUILD: Final = "build"
+CONNECTOR: Final = "connector"
 """Sorts of keys that name an object of that kind."""
 ORPHAN: Final = "orphan"
 BUILD_REMAINS: Final = "build-remains"

@@ -9,6 +9,7 @@ from berth_core.kube.errors import ClusterError
 from berth_core.kube.types import Kind, Object
 from berth_operator import networks
 from berth_operator.builds import controller as builds
+from berth_operator.connectors import controller as connectors
 from berth_operator.deployments import controller as deployments
 from berth_operator.enforcement import probe
 from berth_operator.engine import events
@@ -67,6 +68,7 @@ CONTROLLERS: Final = Controllers(
         queue.CONTROLLER,
         builds.CONTROLLER,
         quotas.CONTROLLER,
+        connectors.CONTROLLER,
         SWEEPS,
         Controller(background=(probe.run, prober.run)),
         Controller(passes={RELIST: reconcile_relist, READABILITY: reconcile_readability}),

@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 from threading import Lock
 from typing import Final
 
-PROGRAMS: Final = ("berth_operator", "berth_api", "berth_notifier")
+PROGRAMS: Final = ("berth_operator", "berth_api", "berth_notifier", "berth_hub")
 COMMANDS: Final = ("berth_cli.main", "berth_cli.jobs.keys", "berth_cli.jobs.uninstall")
 _CONTEXT: Final = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload([*(f"{program}.__main__" for program in PROGRAMS), *COMMANDS])

@@ -15,6 +15,7 @@ from typing import Final
 
 import structlog
 
+from berth_cli.admin.connectors import keys as connectors
 from berth_cli.admin.keys import material, publishing
 from berth_cli.admin.keys.keyring import PEM, Keyring
 from berth_cli.admin.keys.publishing import SECRETS
@@ -35,10 +36,11 @@ PATIENCE_SECONDS: Final = 60.0
 
 
 async def ensure_keys(client: Client, namespace: str, now: datetime) -> None:
-    """Make missing keys of tokens and webhooks, and the agents' CA where it is missing. Safe to repeat."""
+    """Make missing keys of tokens, webhooks and connectors, and the agents' CA where it is missing. Safe to repeat."""
     await _ensure_authority(client, namespace, now)
     await _ensure_signing(client, namespace, now)
     await secrets.ensure(client, namespace)
+    await connectors.ensure(client, namespace, now)
     if published := await publishing.publish(client, namespace):
         log.info("published", name=names.VERIFICATION_CONFIGMAP, kids=sorted(published))
 

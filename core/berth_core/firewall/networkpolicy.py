@@ -69,6 +69,8 @@ class PolicyRequest:
     sources: Sources = Sources.EXACT
     egress: Egress = Egress()
     machine: Endpoints | None = None
+    more: Sequence[Mapping[str, Any]] = ()
+    """Further entries of egress."""
     dns: Sequence[Mapping[str, Any]] = ()
     ports: Sequence[tuple[str, int]] = (("TCP", names.SSH_PORT),)
     agent_port: int = names.AGENT_PORT
@@ -88,6 +90,7 @@ def network_policy(request: PolicyRequest) -> dict[str, Any]:
             "egress": [
                 *egress_rules(request.egress, request.dns, request.ip_versions),
                 *endpoint_rules(request.machine, request.ip_versions),
+                *request.more,
             ],
         },
     }

@@ -5,7 +5,7 @@ One module a subject, one table a kind. A test compares the tables with the word
 
 from typing import Final
 
-from berth_core.reasons import build, delivery, deployment, events, instance, reservation, workspacetype
+from berth_core.reasons import build, connector, delivery, deployment, events, instance, reservation, workspacetype
 from berth_core.reasons.table import Conditions, Reason
 
 __all__ = ["TABLES", "Conditions", "Reason"]
@@ -17,6 +17,7 @@ TABLES: Final = (
     *reservation.TABLES,
     *build.TABLES,
     *delivery.TABLES,
+    *connector.TABLES,
     *events.TABLES,
 )
 """Tables in the order of the page."""

@@ -83,6 +83,30 @@ _ONLINE: Final = (
         "An address and a port in `spec.machine.network` belong to another deployment, which the message names.",
         "Give each deployment addresses or ports of its own; where a lease has them, wait for its end.",
     ),
+    Reason(
+        "ConnectorMissing",
+        (ONLINE,),
+        "`spec.machine.connector` names no Connector.",
+        "Make it with `berth connector enroll`, or correct the name.",
+    ),
+    Reason(
+        "ConnectorGone",
+        (ONLINE,),
+        "The host of the machine's Connector is not linked.",
+        "Look at `berth-connector status` on the host; it comes back by itself.",
+    ),
+    Reason(
+        "MachineNotAtRest",
+        (ONLINE,),
+        "The link was lost in a lease, and the host's onDisconnect has not ended with 0 yet.",
+        "Bring the machine to rest, and see the connector's journal on the host.",
+    ),
+    Reason(
+        "TargetInUse",
+        (ONLINE,),
+        "An older deployment has a target of the same Connector too.",
+        "Give each machine one deployment.",
+    ),
 )
 _REACHABLE: Final = (
     Reason("Answers", (REACHABLE, ONLINE), "The machine answers the probe of `spec.health`."),

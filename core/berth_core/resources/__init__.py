@@ -5,6 +5,7 @@ from berth_core.resources.accessrule import AccessRule, AccessRuleSpec
 from berth_core.resources.account import Account, AccountSpec
 from berth_core.resources.base import Resource, manifest, oldest
 from berth_core.resources.build import Build, BuildSpec
+from berth_core.resources.connector import Connector, ConnectorSpec
 from berth_core.resources.delivery import Delivery, DeliverySpec
 from berth_core.resources.firewallrule import FirewallRule, FirewallRuleSpec
 from berth_core.resources.instance import Instance, InstanceSpec
@@ -29,6 +30,7 @@ KINDS: tuple[type[Resource], ...] = (
     Delivery,
     Project,
     Build,
+    Connector,
 )
 
 __all__ = [
@@ -39,6 +41,8 @@ __all__ = [
     "AccountSpec",
     "Build",
     "BuildSpec",
+    "Connector",
+    "ConnectorSpec",
     "Delivery",
     "DeliverySpec",
     "FirewallRule",

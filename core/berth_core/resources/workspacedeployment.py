@@ -6,8 +6,9 @@ from pydantic import Field
 
 from berth_core import firewall, ids, names
 from berth_core.kube.conditions import Condition, find
-from berth_core.kube.model import Model, Time, Word
+from berth_core.kube.model import Model, Name, Time, Word
 from berth_core.resources.base import NONCE, Column, Resource, Rule
+from berth_core.resources.connector import Target
 from berth_core.resources.workspacetype import EnvVar
 
 MAINTENANCE: Final = "Maintenance"
@@ -65,6 +66,24 @@ class MachineNetwork(Model):
         return firewall.Endpoints(networks, tuple(port.reached() for port in self.ports))
 
 
+class ConnectorPort(Model):
+    """A TCP port of a machine behind a connector."""
+
+    port: int = Field(description="Port at 127.77.0.1 in the workspace.", ge=1024, le=65535)
+    target: Target = Field(description="Address and port of the machine, as the connector's host reaches it.")
+
+
+class MachineConnector(Model):
+    """A machine that is reached through a host that dials in."""
+
+    name: Name = Field(description="Name of the Connector, in the same namespace.")
+    ports: list[ConnectorPort] = Field(
+        description="TCP ports of the machine. The host's own settings have to name their targets too.",
+        min_length=1,
+        max_length=16,
+    )
+
+
 class Machine(Model):
     """A machine apart from its workspace."""
 
@@ -72,6 +91,10 @@ class Machine(Model):
         None,
         description="Endpoints that workspaces and hooks reach in a lease of this deployment, and nobody else."
         " Absent where the machine has no address of its own.",
+    )
+    connector: MachineConnector | None = Field(
+        None,
+        description="Way to a machine elsewhere; not with `network`. Absent where the machine needs none.",
     )
 
 
@@ -239,6 +262,20 @@ def machine_rules(at: str) -> tuple[Rule, ...]:
     )
 
 
+CONNECTOR_RULES: Final = (
+    Rule(
+        at="spec.machine",
+        rule="!has(self.network) || !has(self.connector)",
+        message="spec.machine has a network or a connector, not both",
+    ),
+    Rule(
+        at="spec.machine.connector",
+        rule="self.ports.all(p, !(p.port in [1194, 8470]) && self.ports.exists_one(q, q.port == p.port))",
+        message="spec.machine.connector.ports: each port once, and none of 1194 and 8470, which Berth uses",
+    ),
+)
+
+
 class WorkspaceDeployment(Resource):
     """A machine of a type. At most one instance holds it at a time."""
 
@@ -280,6 +317,7 @@ class WorkspaceDeployment(Resource):
     )
     RULES: ClassVar[tuple[Rule, ...]] = (
         *machine_rules("spec.machine.network"),
+        *CONNECTOR_RULES,
         Rule(
             at="spec.health",
             rule="has(self.tcp) != has(self.http)",

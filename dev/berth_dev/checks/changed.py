@@ -17,6 +17,9 @@ PACKAGES: Final = {
     "berth_core": "core",
     "berth_cli": "cli",
     "berth_notifier": "notifier",
+    "berth_hub": "hub",
+    "berth_connector": "connector",
+    "berth_tunnel": "connector",
     "berth_ci": "ci",
 }
 TIERS: Final = ("tests/unit", "tests/envtest")

@@ -29,6 +29,7 @@ from berth_core.process.settings import Settings
 from berth_dev import paths
 from berth_dev.docsgen.tables import table
 from berth_dev.paths import REPOSITORY
+from berth_hub import config as hub
 from berth_notifier import config as notifier
 from berth_operator.builds.manifests import jobs
 from berth_operator.instances.manifests import hook
@@ -107,13 +108,14 @@ PROCESSES: Final = (
         ARCHIVE | {"BERTH_OIDC_ISSUER": "x", "BERTH_OIDC_JWKS_URL": "https://x"},
     ),
     Process("The notifier", notifier.Config.from_environment, notifier.VARIABLES, NAMESPACES),
+    Process("The hub", hub.Config.from_environment, hub.VARIABLES, NAMESPACES),
     Process("The agent in pods", agent.Paths.from_environment, agent.VARIABLES),
     Process("The Job before an uninstall", uninstall.release_of, uninstall.VARIABLES, NAMESPACES),
     Process("The Job before an upgrade", check.given, check.VARIABLES),
     Process("The Job of keys", keys.given, keys.VARIABLES),
 )
 LISTS: Final = {
-    "The operator, the API, the notifier and the Jobs": logs.VARIABLES,
+    "The operator, the API, the notifier, the hub and the Jobs": logs.VARIABLES,
     "The steps of builds, and the clone into workspaces": berth_ci.VARIABLES,
     "Set for the script of a build": jobs.SCRIPT_VARIABLES,
     "Set for a hook": hook.VARIABLES,

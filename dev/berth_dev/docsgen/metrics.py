@@ -15,10 +15,17 @@ from berth_dev.paths import REPOSITORY
 HEAD: Final = """# Metrics
 
 Made from the metrics' definitions by `make generate`. Each process serves its own at `/metrics`: the operator and \
-the notifier on port 8080, the API on port 9090. Times are seconds. A counter's name ends with `_total`, a histogram \
+the notifier and the hub on port 8080, the API on port \
+9090. Times are seconds. A counter's name ends with `_total`, a histogram \
 has `_bucket`, `_sum` and `_count`.
 """
-PROCESSES: Final = {"The operator": "operator", "The API": "api", "The notifier": "notifier", "All of them": "core"}
+PROCESSES: Final = {
+    "The operator": "operator",
+    "The API": "api",
+    "The notifier": "notifier",
+    "The hub": "hub",
+    "All of them": "core",
+}
 DEFINES: Final = re.compile(r"^from prometheus_client import .*(Counter|Gauge|Histogram)", re.MULTILINE)
 
 

@@ -23,7 +23,7 @@ OTHERS: Final = """## People and Jobs
 
 A Role's rights hold in the named namespace, those of a ClusterRole where it is bound.
 """
-PROCESSES: Final = {"operator": "operator", "api": "API", "notifier": "notifier"}
+PROCESSES: Final = {"operator": "operator", "api": "API", "notifier": "notifier", "hub": "hub"}
 PLACES: Final = {
     "release": "release's namespace",
     "access": "namespace for access",

@@ -58,6 +58,9 @@ BERTH = Image(
         "core/berth_core",
         "cli/berth_cli",
         "notifier/berth_notifier",
+        "hub/berth_hub",
+        "connector/berth_connector",
+        "connector/berth_tunnel",
     ),
 )
 WORKSPACE = Image(

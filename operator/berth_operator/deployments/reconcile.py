@@ -10,6 +10,7 @@ from berth_core.kube.errors import NotFoundError
 from berth_core.kube.types import Object
 from berth_core.machines.placement import IN_USE, Fault
 from berth_core.resources import WorkspaceDeployment, WorkspaceType
+from berth_operator.connectors import reach
 from berth_operator.deployments import lifespan, online, orphans
 from berth_operator.deployments.decide import (
     ONLINE,
@@ -72,7 +73,7 @@ async def reconcile_deployment(world: World, key: Key) -> float | None:
         beat=beat,
         lost_node=_lost_node(world, wd),
         cleaning=_cleaning(world, wd),
-        machine=fault,
+        machine=fault or reach.fault(world, wd),
         presence=_presence(world, wd, fault),
         clock_trusted=trusted,
     )

@@ -1,10 +1,13 @@
 """Makes the Secrets of a lease, whether or not it has a holder yet. Existing ones stay as they are."""
 
+import base64
+
 from berth_core import names
 from berth_core.leases.availability import Lease
 from berth_core.resources import Instance
 from berth_core.vpn import Authority as VpnAuthority
 from berth_operator.agents.certificates import Authority
+from berth_operator.connectors import reach
 from berth_operator.engine.world import World
 from berth_operator.engine.writes import create
 from berth_operator.instances.manifests import secrets, vpn
@@ -43,7 +46,11 @@ async def agent_secret(world: World, lease: LeaseParts) -> None:
     """Make the agent's Secret."""
     pair = world.state(Authority).agent(lease.name, lease.epoch, world.now())
     machines = world.config.grounds.around(None)
-    await create(world, SECRETS, secrets.agent_secret(lease, pair, world.state(Authority).pem, machines))
+    body = secrets.agent_secret(lease, pair, world.state(Authority).pem, machines)
+    if lease.way is not None:
+        content = await reach.machine_file(world, lease.deployment, lease.way, lease.epoch)
+        body["data"][names.MACHINE_KEY] = base64.b64encode(content).decode("ascii")
+    await create(world, SECRETS, body)
 
 
 async def vpn_secret(world: World, lease: LeaseParts, settings: VpnSettings) -> None:

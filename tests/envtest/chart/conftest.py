@@ -44,8 +44,11 @@ class Helm:
         return run([self.program, f"--kubeconfig={self.server.kubeconfig}", *words], timeout=120).stdout
 
     def install(self, *words: str) -> str:
-        """Install or upgrade the release without its Jobs, which need nodes; the cluster's own roles have ours too."""
-        options = ["-n", NAMESPACE, "--create-namespace", "--no-hooks", AGGREGATED, *words]
+        """Install or upgrade the release without its Jobs, which need nodes; the cluster's own roles have ours too.
+
+        Processes that are off by default are on.
+        """
+        options = ["-n", NAMESPACE, "--create-namespace", "--no-hooks", AGGREGATED, "--set=hub.enabled=true", *words]
         return self("upgrade", "--install", RELEASE, CHART, *options)
 
     def render(self, *words: str) -> list[dict[str, Any]]:

@@ -22,7 +22,7 @@ ACCOUNTS: Final = {
     "admin": "matrix-admin",
     "edit": "matrix-edit",
     "owner": "matrix-owner",
-    **{name: f"system:serviceaccount:{NAMESPACE}:berth-{name}" for name in ("api", "notifier", "operator")},
+    **{name: f"system:serviceaccount:{NAMESPACE}:berth-{name}" for name in ("api", "hub", "notifier", "operator")},
     "jobs": "system:serviceaccount:kube-system:job-controller",
     "stranger": "system:serviceaccount:kube-system:replicaset-controller",
     "manager": "system:kube-controller-manager",
@@ -66,6 +66,7 @@ SPECS: Final[dict[str, Object]] = {
         "instance": "x",
     },
     "projects": {"name": "matrix", "user": USER, "repoURL": "https://x.test/a"},
+    "connectors": {"targets": ["127.0.0.1:80"]},
     "builds": {"project": "p", "user": USER, "branch": "main"},
     "accounts": {"user": "x"},
     "issuedtokens": {"sha256": SHA, "user": "x", "issued": "2026-05-01T00:00:00Z", "expires": "2026-05-02T00:00:00Z"},
@@ -83,6 +84,7 @@ accessrules          people,api,operator people,api,operator people             
 deliveries           people,notifier,operator people,notifier     people,notifier     operator            -      -                   admins,notifier     -                notifier
 projects             people,api,operator people,operator     people,api,operator users,api           users  users               users               admins           -
 builds               people,api,operator people,api,operator people,api,operator users,api           users  users,api           users,operator      admins           operator
+connectors           people,hub,operator people,hub,operator people,hub,operator admins            admins admins              admins              admins           hub,operator
 accounts             api,operator        api                 api,operator        api,operator        -      api                 -                   -                api,operator
 issuedtokens         operator            -                   api                 -                   -      -                   operator            -                -
 tokenrevocations     api,operator        api                 -                   api                 -      -                   operator            -                -

@@ -15,6 +15,7 @@ from .conftest import ACCESS, AGGREGATED, NAMESPACE, WORKSPACES, Helm
 OPERATOR = f"system:serviceaccount:{NAMESPACE}:berth-operator"
 API = f"system:serviceaccount:{NAMESPACE}:berth-api"
 NOTIFIER = f"system:serviceaccount:{NAMESPACE}:berth-notifier"
+HUB = f"system:serviceaccount:{NAMESPACE}:berth-hub"
 
 MAY = [
     (OPERATOR, "patch", "instances.berth.dev/status", WORKSPACES),
@@ -61,6 +62,12 @@ MAY = [
     (OPERATOR, "create", "deliveries.berth.dev", WORKSPACES),
     (NOTIFIER, "watch", "deliveries.berth.dev", WORKSPACES),
     (NOTIFIER, "patch", "deliveries.berth.dev/status", WORKSPACES),
+    (OPERATOR, "get", "secrets/berth-connector-ca", NAMESPACE),
+    (OPERATOR, "patch", "secrets/berth-hub-tls", NAMESPACE),
+    (OPERATOR, "patch", "connectors.berth.dev/status", WORKSPACES),
+    (HUB, "watch", "connectors.berth.dev", WORKSPACES),
+    (HUB, "patch", "connectors.berth.dev/status", WORKSPACES),
+    (HUB, "patch", "leases.coordination.k8s.io/berth-hub-0", NAMESPACE),
 ]
 
 MAY_NOT = [
@@ -124,6 +131,16 @@ MAY_NOT = [
     (API, "get", "leases.coordination.k8s.io", NAMESPACE),
     (API, "patch", "leases.coordination.k8s.io/berth-operator", NAMESPACE),
     (API, "list", "leases.coordination.k8s.io", WORKSPACES),
+    (OPERATOR, "patch", "connectors.berth.dev", WORKSPACES),
+    (OPERATOR, "patch", "secrets/berth-connector-ca", NAMESPACE),
+    (HUB, "patch", "connectors.berth.dev", WORKSPACES),
+    (HUB, "create", "connectors.berth.dev", WORKSPACES),
+    (HUB, "patch", "leases.coordination.k8s.io/berth-operator", NAMESPACE),
+    (HUB, "get", "secrets/berth-connector-ca", NAMESPACE),
+    (HUB, "get", "secrets/berth-hub-tls", NAMESPACE),
+    (HUB, "get", "instances.berth.dev", WORKSPACES),
+    (HUB, "get", "workspacedeployments.berth.dev", WORKSPACES),
+    (HUB, "get", "secrets", WORKSPACES),
 ]
 
 
@@ -212,6 +229,7 @@ def test_the_rights_are_those_that_each_process_documents(helm: Helm) -> None:
     assert granted(objects, "berth-operator") == documented.rights("operator")
     assert granted(objects, "berth-api") == documented.rights("api")
     assert granted(objects, "berth-notifier") == documented.rights("notifier")
+    assert granted(helm.render("--set", "hub.enabled=true"), "berth-hub") == documented.rights("hub")
 
 
 def test_the_clusters_own_roles_have_berths_rights_only_by_value(helm: Helm) -> None:

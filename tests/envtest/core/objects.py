@@ -10,6 +10,7 @@ from berth_core.resources import (
     AccessRule,
     Account,
     Build,
+    Connector,
     Delivery,
     FirewallRule,
     Instance,
@@ -59,6 +60,10 @@ SPECS: dict[type[Resource], Object] = {
     },
     Project: {"name": "arm", "user": "alice", "repoURL": "https://git.example.org/lab/arm.git"},
     Build: {"project": "arm", "user": "alice", "branch": "main"},
+    Connector: {
+        "targets": ["127.0.0.1:30002", "[::1]:80"],
+        "enrolment": {"tokenHash": SHA256, "expires": "2026-05-02T00:00:00Z"},
+    },
 }
 NAMES: dict[type[Resource], str] = {IssuedToken: SHA256}
 """Where a name is not free."""

@@ -11,6 +11,7 @@ from berth_core.resources import (
     KINDS,
     AccessRule,
     Account,
+    Connector,
     FirewallRule,
     Instance,
     IssuedToken,
@@ -47,6 +48,8 @@ def hook(name: str = "reset", **fields: Any) -> dict[str, Any]:
     return {"hooks": {name: {"command": ["/bin/true"]} | fields}}
 
 
+WAY: dict[str, Any] = {"name": "bench-7", "ports": [{"port": 30002, "target": "[2001:db8::7]:80"}]}
+
 ACCEPTED: list[tuple[type[Resource], dict[str, Any]]] = [
     (WorkspaceType, {"network": {"egress": "list", "allowed": ["192.0.2.0/24", "2001:db8::/32"]}}),
     (WorkspaceType, volume(emptyDir={})),
@@ -62,6 +65,8 @@ ACCEPTED: list[tuple[type[Resource], dict[str, Any]]] = [
     (WorkspaceDeployment, {"health": {"http": {"port": 443, "path": "/ok?full=1", "tls": True}}}),
     (WorkspaceDeployment, {"maintenance": {"reason": "new gripper", "until": "2026-12-01T17:00:00Z"}}),
     (WorkspaceDeployment, {"machine": {"network": {"addresses": ["192.0.2.40/32"]}}}),
+    (WorkspaceDeployment, {"machine": {"connector": WAY}}),
+    (Connector, {"targets": None, "enrolment": None}),
     (Instance, {"workspaceType": None, "deployments": ["misty-1", "misty-2"]}),
     (Instance, {"requesterAddress": "2001:db8::7"}),
     (Reservation, {"eventUrl": "https://example.org/hook", "priority": -5}),
@@ -79,7 +84,28 @@ async def test_what_is_right_is_taken(
     await create(client, namespace, kind, **spec)
 
 
+def way(*ports: int, target: str = "127.0.0.1:1") -> dict[str, Any]:
+    """A machine behind a connector."""
+    return {"machine": {"connector": {"name": "b", "ports": [{"port": port, "target": target} for port in ports]}}}
+
+
 REFUSED: list[tuple[type[Resource], dict[str, Any], str]] = [
+    (
+        WorkspaceDeployment,
+        {"machine": way(30002)["machine"] | {"network": {"addresses": ["192.0.2.1/32"]}}},
+        r"a network or a connector, not both",
+    ),
+    (WorkspaceDeployment, way(30002, 30002), r"each port once"),
+    (WorkspaceDeployment, way(8470), r"none of 1194 and 8470"),
+    (WorkspaceDeployment, way(22), r"should be greater than or equal to 1024"),
+    (WorkspaceDeployment, way(30002, target="robot.local:1"), r"target in body should match"),
+    (WorkspaceDeployment, way(), r"should have at least 1 items"),
+    (Connector, {"targets": ["robot.local:1"]}, r"should match"),
+    (
+        Connector,
+        {"enrolment": {"tokenHash": "x", "expires": "2026-05-01T00:00:00Z"}},
+        r"tokenHash in body should match",
+    ),
     (WorkspaceType, {"typeName": "fixed-misty2"}, r"spec.typeName in body should match '\^\[A-Za-z_0-9\]\+\$'"),
     (WorkspaceType, {"typeName": None}, r"spec.typeName: Required value"),
     (WorkspaceType, {"template": {}}, r"spec.template.image: Required value"),

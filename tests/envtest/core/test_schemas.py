@@ -70,6 +70,21 @@ STATUSES: Final[dict[str, Object]] = {
         "firewall": {"generation": 1, "digest": "d"},
         "conditions": [CONDITION],
     },
+    "Connector": {
+        "request": {"kind": "renew", "serial": "ab"},
+        "certificate": {
+            "pem": "PEM",
+            "serial": "ab",
+            "previous": "cd",
+            "notBefore": MOMENT,
+            "notAfter": MOMENT,
+            "tokenHash": "5e" * 32,
+            "requestHash": "5e" * 32,
+        },
+        "links": [{"replica": "berth-hub-0", "since": MOMENT}],
+        "words": [{"deployment": "d", "epoch": 1, "over": True, "word": "w"}],
+        "conditions": [CONDITION],
+    },
     "Account": {"slots": [{"instance": "i", "type": "misty"}], "taking": True},
 }
 

@@ -185,6 +185,15 @@ def _ports_are_ranges(new: Any, _: Any) -> bool:
     return all(port.get("endPort", port["port"]) >= port["port"] for port in new.get("ports") or ())
 
 
+def _one_way_to_it(new: Any, _: Any) -> bool:
+    return not _has(new, "network") or not _has(new, "connector")
+
+
+def _ports_of_its_own(new: Any, _: Any) -> bool:
+    ports = [port["port"] for port in new["ports"]]
+    return len(set(ports)) == len(ports) and not {1194, 8470} & set(ports)
+
+
 def _machine_stays(new: Any, old: Any) -> bool:
     return not _has(old, "epoch") or (
         _has(new, "machine") == _has(old, "machine") and (not _has(new, "machine") or _equal("machine")(new, old))
@@ -259,6 +268,8 @@ RULES: Final[dict[str, Predicate]] = {
         lambda new, _: len(new) <= 255 and bool(_PATH.search(new)) and not _NO_PATH.search(new)
     ),
     "!has(oldSelf.epoch) || (has(self.epoch) && self.epoch == oldSelf.epoch)": _still("epoch"),
+    "!has(self.network) || !has(self.connector)": _one_way_to_it,
+    "self.ports.all(p, !(p.port in [1194, 8470]) && self.ports.exists_one(q, q.port == p.port))": _ports_of_its_own,
     "!has(oldSelf.epoch) || (has(self.machine) == has(oldSelf.machine) && (!has(self.machine) || self.machine =="
     " oldSelf.machine))": _machine_stays,
     "self.addresses.all(a, isCIDR(a) && cidr(a) == cidr(a).masked() && cidr(a).prefixLength() >="

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Any, Final
 
 from .rules import Rule, predicate
@@ -52,6 +53,12 @@ class Node:
     int_or_string: bool = False
     opaque: bool = False
     """Whether it is metadata, apiVersion or kind of the root: looked at elsewhere."""
+
+    @cached_property
+    def has_rules(self) -> bool:
+        """Whether there is a CEL rule at or below it."""
+        below = (*self.properties.values(), *(one for one in (self.additional, self.items) if one is not None))
+        return bool(self.rules) or any(node.has_rules for node in below)
 
 
 def compiled(schema: dict[str, Any], *, root: bool = True) -> Node:

@@ -243,7 +243,10 @@ class Writer:
         found: Found = []
         check(resource.schema, obj, before, "", found)
         if any(reason in BLOCKING for reason, _, _ in found):
-            found.append((INVALID, "<nil>", "some validation rules were not checked because the object was invalid"))
+            if resource.schema.has_rules:  # the real one says so where there is any rule
+                found.append(
+                    (INVALID, "<nil>", "some validation rules were not checked because the object was invalid")
+                )
         else:
             check_rules(resource.schema, readable(resource.schema, obj), readable(resource.schema, before), "", found)
         if causes := [*causes, *(Cause(reason, path, message) for reason, path, message in found)]:

@@ -24,7 +24,13 @@ FOLDERS = (
     "core/berth_core/queue",
     "core/berth_core/keys",
 )
-MODULES = ("core/berth_core/state.py", "core/berth_core/builds.py", "core/berth_core/overrides.py")
+MODULES = (
+    "hub/berth_hub/reporting.py",
+    "core/berth_core/connectors/conditions.py",
+    "core/berth_core/state.py",
+    "core/berth_core/builds.py",
+    "core/berth_core/overrides.py",
+)
 OF_KUBERNETES = {
     *("ContainerCreating", "CreateContainerConfigError", "CreateContainerError", "ErrImageNeverPull", "ErrImagePull"),
     *("ImagePullBackOff", "InvalidImageName", "PodInitializing", "RunContainerError"),

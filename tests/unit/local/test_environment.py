@@ -16,7 +16,7 @@ from berth_dev.paths import REPOSITORY
 
 NAME = re.compile(r"BERTH_[A-Z0-9_]*[A-Z0-9]\b(?!_)")
 ROW = re.compile(r"^\| `_?(BERTH_[A-Z0-9_]+)`", re.MULTILINE)
-FOLDERS = ("operator", "api", "notifier", "agent", "cli", "core", "ci", "charts", "dev", "images")
+FOLDERS = ("operator", "api", "notifier", "hub", "agent", "cli", "core", "ci", "charts", "dev", "images")
 PAGES_OF_THE_COMMAND_LINE = "dev/berth_dev/docsgen/"
 
 

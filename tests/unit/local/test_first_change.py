@@ -12,7 +12,7 @@ import pytest
 from berth_dev.paths import REPOSITORY
 
 BLOCK = re.compile(r"^```(diff|sh)\n(.*?)^```", re.MULTILINE | re.DOTALL)
-PACKAGES = ("operator", "api", "agent", "core", "cli", "notifier", "ci", "dev")
+PACKAGES = ("operator", "api", "agent", "core", "cli", "notifier", "hub", "connector", "ci", "dev")
 
 
 @pytest.mark.thorough

@@ -69,7 +69,8 @@ def has_its_own(config: Config, lease: LeaseParts, pod: PodView | None) -> bool:
 
     Its sources are exact, it opens a machine's endpoints, or an earlier version made its pod.
     """
-    return config.sources is Sources.EXACT or lease.network is not None or (pod is not None and not pod.type)
+    opens = lease.network is not None or lease.way is not None
+    return config.sources is Sources.EXACT or opens or (pod is not None and not pod.type)
 
 
 async def uphold(world: World, type_: WorkspaceType) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from berth_core import names
 from berth_core.kube.types import Object
 from berth_core.resources import Instance, WorkspaceDeployment, WorkspaceType
-from berth_core.resources.workspacedeployment import Machine, MachineNetwork
+from berth_core.resources.workspacedeployment import Machine, MachineConnector, MachineNetwork
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,11 @@ class LeaseParts:
     def network(self) -> MachineNetwork | None:
         """Endpoints that the lease opens of its machine."""
         return self.machine.network if self.machine is not None else None
+
+    @property
+    def way(self) -> MachineConnector | None:
+        """Way to the machine through a connector."""
+        return self.machine.connector if self.machine is not None else None
 
     @property
     def namespace(self) -> str:

@@ -10,6 +10,8 @@ from berth_operator.instances.manifests.template import common, environment, mou
 from berth_operator.settings.config import Config
 
 AGENT_RESOURCES: Final = {"requests": {"cpu": "5m", "memory": "24Mi"}, "limits": {"memory": "64Mi"}}
+CARRYING_RESOURCES: Final = {"requests": {"cpu": "10m", "memory": "56Mi"}, "limits": {"memory": "128Mi"}}
+"""With a process beside it that carries streams to a machine behind a connector."""
 SHARED: Final = "16Mi"
 _STATE: Final = "/var/lib/berth-agent"
 CLOSED: Final = f"mkfifo -m 600 {_STATE}/closed 2>/dev/null; read -r closed < {_STATE}/closed"
@@ -22,7 +24,7 @@ def pod(lease: LeaseParts, config: Config) -> Object:
     spec: Object = common(lease, config, vpn=tunnel is not None) | {
         "restartPolicy": "Always",
         "hostname": "workspace",
-        "initContainers": [_agent(config)],
+        "initContainers": [_agent(lease, config)],
         "containers": [_workspace(lease, config)],
         "volumes": [*_own_volumes(lease), *volumes(lease)],
     }
@@ -40,7 +42,7 @@ def pod(lease: LeaseParts, config: Config) -> Object:
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
 
 
-def _agent(config: Config) -> Object:
+def _agent(lease: LeaseParts, config: Config) -> Object:
     return {
         "name": names.AGENT_CONTAINER,
         "image": config.agent_image,
@@ -50,7 +52,7 @@ def _agent(config: Config) -> Object:
         "ports": [{"name": "agent", "containerPort": names.AGENT_PORT, "protocol": "TCP"}],
         # The workspace starts only after this has ended well: nothing listens before the door is shut.
         "lifecycle": {"postStart": {"exec": {"command": ["sh", "-c", CLOSED]}}},
-        "resources": AGENT_RESOURCES,
+        "resources": CARRYING_RESOURCES if lease.way is not None else AGENT_RESOURCES,
         "securityContext": {
             "runAsUser": 0,
             "readOnlyRootFilesystem": True,

@@ -53,6 +53,7 @@ def policy(lease: LeaseParts, rules: Sequence[Rule], config: Config) -> Object:
         sources=config.sources,
         egress=type_egress(lease.type, config),
         machine=config.grounds.opened(lease.network),
+        more=_to_hub(config) if lease.way is not None else (),
         dns=dns_peers(config),
         ports=_ports(config, with_vpn=vpn.settings(lease, config) is not None),
     )
@@ -71,6 +72,15 @@ def closed_policy(lease: LeaseParts, config: Config) -> Object:
     manifest = policy(lease, (), replace(config, sources=Sources.EXACT))
     manifest["spec"]["egress"] += wall.egress(config)
     return manifest
+
+
+def _to_hub(config: Config) -> list[Object]:
+    """Egress of a pod whose agent carries streams to a machine behind a connector."""
+    peer = {
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": config.namespace}},
+        "podSelector": {"matchLabels": {names.COMPONENT_LABEL: "hub"}},
+    }
+    return [{"to": [peer], "ports": [{"protocol": "TCP", "port": names.HUB_PORT}]}]
 
 
 def _ports(config: Config, *, with_vpn: bool) -> list[tuple[str, int]]:

@@ -114,6 +114,8 @@ def next_epoch_of(seen: ObservedWarm, now: datetime) -> int | None:
         return None
     if not type_.spec.warm or type_.spec.retired or type_.spec.hooks.any:
         return None
+    if wd.spec.machine is not None and wd.spec.machine.connector is not None:
+        return None  # the word that opens streams is in its agent's Secret
     return wd.status.epoch + 1 if availability(wd, now=now).status == "True" else None
 
 

@@ -28,7 +28,7 @@ from berth_core.resources import (
     WorkspaceDeployment,
     WorkspaceType,
 )
-from berth_core.resources.workspacedeployment import machine_rules
+from berth_core.resources.workspacedeployment import CONNECTOR_RULES, machine_rules
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 DEFINITIONS = [crdgen.definition(one) for one in KINDS]
@@ -454,6 +454,7 @@ NOT_JUDGED = {
     "isCIDR(self.spec.source)",
     "has(self.tcp) != has(self.http)",
     *(rule.rule for rule in machine_rules("spec.machine.network")),
+    *(rule.rule for rule in CONNECTOR_RULES),
 }
 """Rules on what is made that are as old as their kinds or fields, so that no older object breaks them."""
 

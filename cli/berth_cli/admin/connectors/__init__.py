@@ -1,0 +1,1 @@
+"""Connectors: their keys, and the commands for hosts."""

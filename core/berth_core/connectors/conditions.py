@@ -1,0 +1,7 @@
+"""Conditions of Connectors."""
+
+from typing import Final
+
+ENROLLED: Final = "Enrolled"
+CONNECTED: Final = "Connected"
+AT_REST: Final = "AtRest"

@@ -1,0 +1,1 @@
+"""Signs certificates of connectors and of the hub (ADR 0057)."""
