@@ -19,7 +19,7 @@ from berth_operator.deployments.decide import (
     type_status,
 )
 from berth_operator.deployments.heartbeats import Heartbeats
-from berth_operator.deployments.inbound.standing import stand
+from berth_operator.deployments.inbound import standing
 from berth_operator.enforcement.decide import CONDITION, NOT_PROBED
 from berth_operator.enforcement.probe import Enforcement
 from berth_operator.engine import events
@@ -48,6 +48,7 @@ async def reconcile_deployment(world: World, key: Key) -> float | None:
     wd = world.deployment(key.namespace, key.name)
     if wd is None:
         world.state(Prober).forget(key.namespace, key.name)
+        standing.forget(world, key.namespace, key.name)
         world.state(Slices).forget(key.namespace, key.name)
         return None
     if (wd := await lifespan.begin(world, wd)) is None:
@@ -79,7 +80,7 @@ async def reconcile_deployment(world: World, key: Key) -> float | None:
         machine=fault,
         devices=sight,
         presence=_presence(world, wd, fault),
-        inbound=await stand(world, wd, type_, orphans.holder_in_cache(world, wd)),
+        inbound=await standing.stand(world, wd, type_, orphans.holder_in_cache(world, wd)),
         clock_trusted=trusted,
     )
     status = deployment_status(seen, now)

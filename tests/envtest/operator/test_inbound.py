@@ -99,6 +99,10 @@ async def test_one_address_leads_to_the_pod_of_each_lease_while_it_lasts_and_els
         await lab.until(INSTANCES, user, lambda o: condition(o, "Ended", "status") == "True", seconds=20)
     kept = await lab.kept(SERVICES, name)
     assert {one["protocol"]: one["nodePort"] for one in kept["spec"]["ports"]} == ports
+    await lab.client.delete(SERVICES, lab.namespace, name)
+    made = await lab.until(SERVICES, name, lambda o: o["metadata"]["uid"] != service["metadata"]["uid"])
+    own = made["metadata"]["uid"]
+    await lab.until(SLICES, name, lambda o: o["metadata"]["ownerReferences"][0]["uid"] == own)
 
 
 async def test_a_lease_keeps_the_ports_that_it_began_with_and_without_ports_nothing_stands(

@@ -55,6 +55,11 @@ def wake_by_instance(world: World, obj: Object, _gone: bool) -> None:
         world.add(DEPLOYMENT, obj["metadata"]["namespace"], status["deployment"])
 
 
+def forget(world: World, namespace: str, deployment: str) -> None:
+    """Drop what is known of a deployment that is gone; Kubernetes deletes its Service."""
+    world.state(Standing).pop(names.inbound_object(ids.deployment_id(namespace, deployment)), None)
+
+
 async def stand(
     world: World, wd: WorkspaceDeployment, type_: WorkspaceType | None, holder: Instance | None
 ) -> Verdict | None:
@@ -68,16 +73,17 @@ async def stand(
         standing.pop(name, None)
         return None
     manifest = service(wd, network, world.config)
-    behind = endpoints(wd, network, _serving(world, wd, holder))
-    digests = digest_of(manifest), digest_of(behind)
-    known = standing.get(name, ("", ""))
+    known, digest = standing.get(name, ("", "")), digest_of(manifest)
     live = world.cache[SERVICES].get(metadata.namespace, name)
-    if live is None or known[0] != digests[0]:
+    if live is None or known[0] != digest:
         live = await world.client.apply(SERVICES, manifest)
         world.cache[SERVICES].put(live)
+    # Endpoints go with their Service: those of one that somebody has deleted are made anew for the next.
+    behind = endpoints(wd, network, _serving(world, wd, holder))
+    owner = {"apiVersion": "v1", "kind": "Service", "name": name, "uid": live["metadata"]["uid"]}
+    behind["metadata"]["ownerReferences"] = [owner]
+    digests = digest, digest_of(behind)
     if known[1] != digests[1]:
-        owner = {"apiVersion": "v1", "kind": "Service", "name": name, "uid": live["metadata"]["uid"]}
-        behind["metadata"]["ownerReferences"] = [owner]
         await world.client.apply(ENDPOINT_SLICES, behind)
     standing[name] = digests
     return verdict(live, network, *_host(world, wd, type_, live))
