@@ -44,18 +44,15 @@ down: venv ## remove the cluster and all that belongs to it
 demo: up ## a tour of the main job, step by step
 	@$(BIN)/python -m berth_dev demo
 
-# Folders with long files come first, so that the workers end at about the same time. Simulation, specification and fuzz
-# rest on no clock of the machine, so they take the time that the tests of the cluster leave over.
 .PHONY: test
-test: lint ## every test, from unit to end-to-end
+test: lint ## the gate: what a change must pass; some failures are tried twice
 	@$(BIN)/python -m berth_dev prepare
-	@$(BIN)/pytest --durations=20 -n 3 --dist loadfile --no-loadscope-reorder -m 'not alone' \
-	  tests/faults tests/envtest tests/unit
-	@$(BIN)/pytest --durations=20 -m alone tests/abuse tests/envtest tests/unit
-	@mkdir -p .berth; nice $(BIN)/pytest --durations=20 tests/sim tests/fuzz tests/spec >.berth/beside.log 2>&1 & \
-	  beside=$$!; trap 'kill $$beside 2>/dev/null || :' EXIT; status=0; \
-	  $(BIN)/pytest --durations=20 tests/e2e || status=$$?; \
-	  wait $$beside || status=$$?; trap - EXIT; cat .berth/beside.log; exit $$status
+	@$(BIN)/python -m berth_dev gate
+
+.PHONY: test-all
+test-all: lint ## every test, from unit to end-to-end, with fresh seeds and exact bounds (SEED=1)
+	@$(BIN)/python -m berth_dev prepare
+	@$(BIN)/python -m berth_dev gate --all
 
 .PHONY: spec
 spec: venv ## explore the lease protocol exhaustively, all cases; some minutes
@@ -65,7 +62,7 @@ spec: venv ## explore the lease protocol exhaustively, all cases; some minutes
 .PHONY: test-fuzz
 test-fuzz: venv ## parsers, schemas against models, and 20,000 requests, with a new seed each time (FUZZ_SECONDS=600 FUZZ_OBJECTS=10000 FUZZ_SEED=1)
 	@$(BIN)/python -m berth_dev prepare
-	@export FUZZ_SECONDS=$${FUZZ_SECONDS:-600} FUZZ_REQUESTS=$${FUZZ_REQUESTS:-20000} \
+	@export BERTH_TESTS=all FUZZ_SECONDS=$${FUZZ_SECONDS:-600} FUZZ_REQUESTS=$${FUZZ_REQUESTS:-20000} \
 	  FUZZ_OBJECTS=$${FUZZ_OBJECTS:-10000} FUZZ_SEED=$${FUZZ_SEED:-$$RANDOM}; echo "FUZZ_SEED=$$FUZZ_SEED"; \
 	  $(BIN)/pytest --timeout 0 tests/fuzz tests/envtest/core/test_schemas.py; \
 	  $(BIN)/pytest -s tests/envtest/api/test_openapi.py
@@ -73,13 +70,13 @@ test-fuzz: venv ## parsers, schemas against models, and 20,000 requests, with a 
 .PHONY: test-abuse
 test-abuse: venv ## an hour of the worst client: what it makes the store, memory and other users bear (ABUSE_SECONDS=3600)
 	@$(BIN)/python -m berth_dev prepare
-	@ABUSE_SECONDS=$${ABUSE_SECONDS:-3600} $(BIN)/pytest -s tests/abuse
+	@BERTH_TESTS=all ABUSE_SECONDS=$${ABUSE_SECONDS:-3600} $(BIN)/pytest -s tests/abuse
 
 .PHONY: test-faults
 test-faults: venv ## a kill and a pause at every write, 1,000 random histories with faults; about an hour and a half (FAULTS_SEED=1)
 	@$(BIN)/python -m berth_dev prepare
-	@FAULTS=long FAULTS_SEED=$${FAULTS_SEED:-$$RANDOM} $(BIN)/pytest -n 3 --dist loadfile tests/faults tests/envtest/api/test_read_your_writes.py
-	@FAULTS=long FAULTS_LEASES=50 $(BIN)/pytest tests/e2e/test_two_hands.py tests/e2e/test_lost_nodes.py \
+	@export BERTH_TESTS=all; FAULTS=long FAULTS_SEED=$${FAULTS_SEED:-$$RANDOM} $(BIN)/pytest -n 3 --dist loadfile tests/faults tests/envtest/api/test_read_your_writes.py
+	@BERTH_TESTS=all FAULTS=long FAULTS_LEASES=50 $(BIN)/pytest tests/e2e/test_two_hands.py tests/e2e/test_lost_nodes.py \
 	  tests/e2e/test_ci.py::test_many_builds_at_once_run_five_at_a_time_and_each_script_once
 
 .PHONY: test-devices
@@ -116,7 +113,7 @@ watch: venv ## unit tests again at each change of a file (TESTS=tests/unit/core)
 .PHONY: test-changed
 test-changed: venv ## tests of tests/unit and tests/envtest that a change asks for (BASE=origin/main)
 	@$(BIN)/python -m berth_dev prepare
-	@$(BIN)/python -m berth_dev.checks.changed $(or $(BASE),HEAD) | xargs -r $(BIN)/pytest -q -n auto --dist loadfile
+	@$(BIN)/python -m berth_dev.checks.changed $(or $(BASE),HEAD) | xargs -r $(BIN)/pytest -q -n auto --dist loadfile -m 'not release'
 
 .PHONY: test-steady
 test-steady: venv ## make test five times on one tree; goes on where it was interrupted, keeps logs (TIMES=5)

@@ -5,13 +5,14 @@ import sys
 from pathlib import Path
 
 from berth_dev import packages, spec, supervisor
-from berth_dev.checks import prose, steady
+from berth_dev.checks import prose, steady, twins
 from berth_dev.cluster import install, loading, nodes
 from berth_dev.components import PEER, PEER_MODULE, all_components, build, module_folder
 from berth_dev.demo import tour
 from berth_dev.docsgen import generate
 from berth_dev.envtest import apiserver
 from berth_dev.errors import ClusterError
+from berth_dev.gate import play
 from berth_dev.images import build as images
 
 
@@ -61,6 +62,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands.add_parser("spec", help="build the checker of the lease protocol").set_defaults(run=_spec)
     commands.add_parser("peer", help="build the peer that `make bench-peer` measures").set_defaults(run=_peer)
+    gate = commands.add_parser("gate", help="the tests of `make test`, with a second run of those that may have one")
+    gate.add_argument("--all", action="store_true", help="the tests of `make test-all`")
+    gate.set_defaults(run=_gate)
     steady_runs = commands.add_parser("steady", help="every test, several times on one tree; goes on where it stopped")
     steady_runs.add_argument("--times", type=int, default=5)
     steady_runs.set_defaults(run=_steady)
@@ -104,6 +108,10 @@ def _demo(_: argparse.Namespace) -> None:
     tour.play(*install.running())
 
 
+def _gate(arguments: argparse.Namespace) -> None:
+    (play.everything if arguments.all else play.gate)()
+
+
 def _steady(arguments: argparse.Namespace) -> None:
     steady.run(arguments.times)
 
@@ -113,6 +121,7 @@ def _prose(_: argparse.Namespace) -> None:
 
 
 def _lint(_: argparse.Namespace) -> None:
+    twins.check()
     generate.check()
     generate.helm_lint()
 

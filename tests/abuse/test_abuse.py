@@ -1,6 +1,6 @@
 """One client is bounded in all that it can cause: at ten times the allowed rate, with everything that it may do.
 
-`make test-abuse` plays an hour (ABUSE_SECONDS) with the chart's bounds, `make test` a minute with bounds as much
+`make test-abuse` plays an hour (ABUSE_SECONDS) with the chart's bounds, `make test-all` a minute with bounds as much
 smaller, so that they are reached too. etcd, kube-apiserver and kube-controller-manager with the chart installed; a
 process of each sort with the chart's rights; the client has a token and the role `berth-user`. There are no nodes, so
 no build gets to its log: what bounds those, tests/envtest/operator/test_bounds.py and test_archive.py show.
@@ -46,7 +46,11 @@ from berth_dev.ports import free_port
 from ..envtest.chart.conftest import ACCESS, NAMESPACE, WORKSPACES, Helm, introduce, policies_hold
 from .worst import Worst, silent_receiver
 
-pytestmark = [pytest.mark.apiserver, pytest.mark.alone]
+pytestmark = [
+    pytest.mark.apiserver,
+    pytest.mark.alone,
+    pytest.mark.release(twin="tests/envtest/operator/test_bounds.py"),
+]
 
 SECONDS: Final = float(os.environ.get("ABUSE_SECONDS", "60"))
 SHARE: Final = min(SECONDS / 3600, 1)

@@ -5,7 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from lab import DEPLOYMENT_TYPE, NAMESPACE, Lab, Person
+
+pytestmark = pytest.mark.invariant
 
 CLIENTS = 32
 AT_ONCE = 4

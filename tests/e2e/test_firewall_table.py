@@ -25,7 +25,7 @@ from reference import WrittenRule
 
 from berth_dev.cluster.network import NETWORK, POD_RANGE
 
-pytestmark = pytest.mark.nodes
+pytestmark = [pytest.mark.nodes, pytest.mark.invariant]
 
 SEED = int(os.environ.get("FIREWALL_SEED") or 20261125)
 RULESETS = 8

@@ -12,6 +12,8 @@ from berth_dev.cluster.network import NODES, Machine
 from berth_dev.cluster.node import POD_PIDS
 from berth_dev.envtest.testing import BerthCluster
 
+pytestmark = pytest.mark.invariant
+
 IMAGE: dict[str, object] = {"image": "localhost/berth-workspace:dev", "imagePullPolicy": "IfNotPresent"}
 TYPE = "kept_apart"
 NAME = "kept-apart"

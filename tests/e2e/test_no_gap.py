@@ -18,7 +18,11 @@ from berth_dev.cluster.network import NETNS_FOLDER, NODES
 from berth_dev.envtest.testing import BerthCluster
 from berth_dev.processes import Identity
 
-pytestmark = pytest.mark.nodes
+pytestmark = [
+    pytest.mark.nodes,
+    pytest.mark.release(twin="tests/envtest/agent/test_firewall.py"),
+    pytest.mark.invariant,
+]
 
 CHANGES = 12
 

@@ -12,7 +12,12 @@ from lab import NAMESPACE, Lab
 from berth_dev.cluster import install
 from berth_dev.cluster.network import OUTSIDE
 
-pytestmark = [pytest.mark.nodes, pytest.mark.usefixtures("lab"), pytest.mark.timeout(400)]
+pytestmark = [
+    pytest.mark.nodes,
+    pytest.mark.usefixtures("lab"),
+    pytest.mark.timeout(400),
+    pytest.mark.release(twin="tests/unit/local/test_docs.py"),
+]
 
 ENVIRONMENT = ". .berth/env"
 SOURCED = {ENVIRONMENT: f". {install.ENVIRONMENT}/env"}

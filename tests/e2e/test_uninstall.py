@@ -12,6 +12,7 @@ from berth_dev.demo import at_an_address, axis
 TEMPLATE = {"image": "localhost/berth-workspace:dev", "imagePullPolicy": "IfNotPresent"}
 
 
+@pytest.mark.release(twin="tests/envtest/cli/test_uninstall.py")
 @pytest.mark.timeout(900)
 def test_uninstall_ends_leases_and_a_new_install_goes_on_from_what_stayed(lab: Lab, ada: Person) -> None:
     instance = ada.takes(DEPLOYMENT_TYPE)
@@ -47,6 +48,7 @@ def test_uninstall_ends_leases_and_a_new_install_goes_on_from_what_stayed(lab: L
     lab.kubectl("delete", "instance", instance, "-n", NAMESPACE, "--timeout=30s")
 
 
+@pytest.mark.release(twin="tests/e2e/test_main_job.py")
 def test_the_tour_plays_to_its_end(lab: Lab, bob: Person) -> None:
     tour = subprocess.run(
         [str(lab.python), "-m", "berth_dev", "demo"],

@@ -21,7 +21,7 @@ from .proxy import Write
 from .release import Release, Served, release
 from .waiting import until
 
-pytestmark = pytest.mark.apiserver
+pytestmark = [pytest.mark.apiserver, pytest.mark.release(twin="tests/envtest/api/test_s1_idempotency_over_failures.py")]
 
 POINTS = {"": 3, "one-and-the-same": 5}
 """By Idempotency-Key: writes of an undisturbed POST /new, at the least."""

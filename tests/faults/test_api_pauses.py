@@ -29,7 +29,7 @@ from .seeds import SEED
 from .test_api_kills import POINTS
 from .waiting import until
 
-pytestmark = pytest.mark.apiserver
+pytestmark = [pytest.mark.apiserver, pytest.mark.release(twin="tests/sim/test_pauses.py")]
 
 SECONDS = 60.0 if is_long() else 1.0
 SERVED_SECONDS = 200.0

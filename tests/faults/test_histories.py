@@ -19,7 +19,7 @@ from .ground import Ground, ground_in
 from .histories import History, histories
 from .seeds import SEED
 
-pytestmark = pytest.mark.apiserver
+pytestmark = [pytest.mark.apiserver, pytest.mark.release(twin="tests/sim/test_histories.py")]
 
 RUNS = int(os.environ.get("FAULTS_RUNS") or (1000 if is_long() else 8))
 ARENAS = 16 if is_long() else 6

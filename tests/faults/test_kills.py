@@ -12,7 +12,7 @@ from .seeds import SEED
 from .stage import Replica, Stage
 from .waiting import until
 
-pytestmark = pytest.mark.apiserver
+pytestmark = [pytest.mark.apiserver, pytest.mark.release(twin="tests/sim/test_histories.py")]
 
 LAST_SECONDS = 30.0
 """In which the last writes come that there must be, some of them after the end, on a busy machine too."""

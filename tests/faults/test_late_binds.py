@@ -18,7 +18,7 @@ from .scenarios import free
 from .stage import Replica, Stage
 from .waiting import until
 
-pytestmark = pytest.mark.apiserver
+pytestmark = [pytest.mark.apiserver, pytest.mark.release(twin="tests/envtest/operator/test_late.py")]
 
 ENDED = {"type": "Ended", "status": "True", "reason": "Terminated", "message": "", "observedGeneration": 1}
 

@@ -28,7 +28,7 @@ from .plane import MEMBERS, SERVERS, Plane, plane_in
 from .seeds import SEED
 from .waiting import until
 
-pytestmark = [pytest.mark.apiserver, pytest.mark.long]
+pytestmark = [pytest.mark.apiserver, pytest.mark.long, pytest.mark.release(twin="tests/sim/test_histories.py")]
 
 RUNS = int(os.environ.get("FAULTS_RUNS") or 30)
 ARENAS = 6

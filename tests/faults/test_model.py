@@ -2,7 +2,11 @@
 
 from typing import Any
 
+import pytest
+
 from .model import Leases, Newcomer, Place, Queue, Taking
+
+pytestmark = pytest.mark.release(twin=None, reason="it tests the judge of histories that only `make test-all` plays")
 
 
 def deployment(epoch: int, holder: str | None) -> dict[str, Any]:

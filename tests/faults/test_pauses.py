@@ -23,7 +23,7 @@ from .seeds import SEED
 from .stage import stage
 from .test_kills import undisturbed
 
-pytestmark = pytest.mark.apiserver
+pytestmark = [pytest.mark.apiserver, pytest.mark.release(twin="tests/envtest/operator/test_leading.py")]
 
 SHORTLY = ("launch", "teardown", "turn")
 SECONDS = 60.0 if is_long() else 8.0

@@ -11,7 +11,7 @@ from .scenarios import HOME, held
 from .stage import Stage
 from .waiting import until
 
-pytestmark = pytest.mark.apiserver
+pytestmark = [pytest.mark.apiserver, pytest.mark.release(twin="tests/envtest/operator/test_relist.py")]
 
 LATE = 1.0
 OFFICE = "203.0.113.9"

@@ -32,7 +32,7 @@ from .schemas import objects, spec_schema
 from .seeds import SEED
 from .stage import LEADER, STARTED_SECONDS
 
-pytestmark = pytest.mark.apiserver
+pytestmark = [pytest.mark.apiserver, pytest.mark.release(twin="tests/envtest/operator/test_relist.py")]
 
 CHANGES = 200 if is_long() else 12
 MADE_BY = frozenset({"typeName", "type"})

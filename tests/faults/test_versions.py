@@ -18,7 +18,7 @@ from .ground import Ground, ground_in
 from .histories import History, undisturbed
 from .seeds import SEED
 
-pytestmark = [pytest.mark.apiserver, pytest.mark.long]
+pytestmark = [pytest.mark.apiserver, pytest.mark.long, pytest.mark.release(twin="tests/envtest/chart/test_existing.py")]
 
 RUNS = 40
 ARENAS = 6

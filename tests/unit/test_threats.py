@@ -5,10 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from berth_dev.checks import twins
+
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/explanation/threats.md").read_text()
 ROWS = {row.split("|")[1].strip(): row for row in PAGE.splitlines() if re.match(r"\| T\d+ \|", row)}
 NAMED = re.compile(r"`(tests/[\w/]+\.py)::(test_\w+)`")
+LEFT = {mark.file + "::" * bool(mark.test) + mark.test for mark in twins.marks()}
+"""Tests and files that only `make test-all` runs."""
 LEAVES = PAGE.partition("## Attack trees")[2].partition("## Defences")[0]
 
 
@@ -23,6 +27,11 @@ def test_the_tests_of_a_row_exist(row: str) -> None:
     named = NAMED.findall(row)
     assert named, "a row without a test holds nothing"
     assert [f"{path}::{name}" for path, name in named if not is_there(path, name)] == []
+
+
+@pytest.mark.parametrize("row", ROWS.values(), ids=ROWS)
+def test_a_test_of_each_row_is_in_the_gate(row: str) -> None:
+    assert [path for path, name in NAMED.findall(row) if path not in LEFT and f"{path}::{name}" not in LEFT]
 
 
 def test_a_test_that_is_gone_is_missed() -> None:

@@ -21,7 +21,7 @@ PACKAGES: Final = {
     "berth_ci": "ci",
 }
 TIERS: Final = ("tests/unit", "tests/envtest")
-"""Tests that are run; ``make test`` runs all."""
+"""Tests that are run; ``make test`` runs others too."""
 
 
 def concerned(changed: set[str], repository: Path = REPOSITORY) -> list[str]:

@@ -92,6 +92,7 @@ def _example(path: str) -> str:
     return "a" * 64 if "sha256" in path else "0190f7a0-0000-7000-8000-000000000000"
 
 
+@pytest.mark.release(twin="tests/envtest/api/test_s1_malformed_requests.py")
 @pytest.mark.timeout(SECONDS * (RUNS + 1) + 300)
 async def test_nothing_contradicts_the_document(
     setting: Setting, signer: Signer, world: World, alice: httpx.AsyncClient, tmp_path: Path

@@ -38,7 +38,7 @@ from .world import World
 
 __all__ = ["lab", "release"]
 
-pytestmark = pytest.mark.apiserver
+pytestmark = [pytest.mark.apiserver, pytest.mark.release(twin="tests/unit/local/test_docs.py")]
 
 JOBS = Kind("batch/v1", "jobs")
 NODE = "node-2"

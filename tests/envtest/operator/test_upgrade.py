@@ -23,7 +23,7 @@ from .killing import is_bound
 from .lab import DEPLOYMENTS, INSTANCES, LEASES, PODS, RESERVATIONS, RULES, SECRETS, SERVICES, Lab, condition
 from .process import Operators, restricted_kubeconfig
 
-pytestmark = pytest.mark.apiserver
+pytestmark = [pytest.mark.apiserver, pytest.mark.release(twin="tests/envtest/chart/test_existing.py")]
 
 FIRST = IPv4Address("127.62.0.1")
 SECONDS = 60
