@@ -62,7 +62,7 @@ spec: venv ## explore the lease protocol exhaustively, all cases; some minutes
 .PHONY: test-fuzz
 test-fuzz: venv ## parsers, schemas against models, and 20,000 requests, with a new seed each time (FUZZ_SECONDS=600 FUZZ_OBJECTS=10000 FUZZ_SEED=1)
 	@$(BIN)/python -m berth_dev prepare
-	@export BERTH_TESTS=all FUZZ_SECONDS=$${FUZZ_SECONDS:-600} FUZZ_REQUESTS=$${FUZZ_REQUESTS:-20000} \
+	@export SUITE=all FUZZ_SECONDS=$${FUZZ_SECONDS:-600} FUZZ_REQUESTS=$${FUZZ_REQUESTS:-20000} \
 	  FUZZ_OBJECTS=$${FUZZ_OBJECTS:-10000} FUZZ_SEED=$${FUZZ_SEED:-$$RANDOM}; echo "FUZZ_SEED=$$FUZZ_SEED"; \
 	  $(BIN)/pytest --timeout 0 tests/fuzz tests/envtest/core/test_schemas.py; \
 	  $(BIN)/pytest -s tests/envtest/api/test_openapi.py
@@ -70,13 +70,13 @@ test-fuzz: venv ## parsers, schemas against models, and 20,000 requests, with a 
 .PHONY: test-abuse
 test-abuse: venv ## an hour of the worst client: what it makes the store, memory and other users bear (ABUSE_SECONDS=3600)
 	@$(BIN)/python -m berth_dev prepare
-	@BERTH_TESTS=all ABUSE_SECONDS=$${ABUSE_SECONDS:-3600} $(BIN)/pytest -s tests/abuse
+	@SUITE=all ABUSE_SECONDS=$${ABUSE_SECONDS:-3600} $(BIN)/pytest -s tests/abuse
 
 .PHONY: test-faults
 test-faults: venv ## a kill and a pause at every write, 1,000 random histories with faults; about an hour and a half (FAULTS_SEED=1)
 	@$(BIN)/python -m berth_dev prepare
-	@export BERTH_TESTS=all; FAULTS=long FAULTS_SEED=$${FAULTS_SEED:-$$RANDOM} $(BIN)/pytest -n 3 --dist loadfile tests/faults tests/envtest/api/test_read_your_writes.py
-	@BERTH_TESTS=all FAULTS=long FAULTS_LEASES=50 $(BIN)/pytest tests/e2e/test_two_hands.py tests/e2e/test_lost_nodes.py \
+	@export SUITE=all; FAULTS=long FAULTS_SEED=$${FAULTS_SEED:-$$RANDOM} $(BIN)/pytest -n 3 --dist loadfile tests/faults tests/envtest/api/test_read_your_writes.py
+	@SUITE=all FAULTS=long FAULTS_LEASES=50 $(BIN)/pytest tests/e2e/test_two_hands.py tests/e2e/test_lost_nodes.py \
 	  tests/e2e/test_ci.py::test_many_builds_at_once_run_five_at_a_time_and_each_script_once
 
 .PHONY: test-devices

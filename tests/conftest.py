@@ -16,7 +16,7 @@ from berth_dev.envtest.testing import BerthCluster, Namespaces, apply_crds, bert
 
 # How long an example takes says what else the machine does; tests that promise a time measure it themselves.
 # Examples are the same in each run, but for `make test-all`, which draws them anew.
-IS_FIXED = os.environ.get("BERTH_TESTS") != "all"
+IS_FIXED = os.environ.get("SUITE") != "all"
 settings.register_profile("berth", deadline=None, derandomize=IS_FIXED)
 settings.register_profile("quick", deadline=None, derandomize=IS_FIXED, max_examples=20)  # make check
 settings.load_profile("berth")

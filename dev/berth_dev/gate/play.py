@@ -31,7 +31,7 @@ LOOK_SECONDS: Final = 0.2
 MOST_FAILURES: Final = 20
 SECOND: Final = "again"
 SECOND_SECONDS: Final = 5 * MINUTE
-FIXED: Final = {"BERTH_TESTS": "gate", "FUZZ_SECONDS": "0"}
+FIXED: Final = {"SUITE": "gate", "FUZZ_SECONDS": "0"}
 """The input of `make test` is fixed: parsers are tried with their corpus and one batch of a fixed seed."""
 SEEDS: Final = ("FAULTS_SEED", "FUZZ_SEED", "FIREWALL_SEED")
 
@@ -45,7 +45,7 @@ def everything() -> None:
     """Play `make test-all`, with a seed that is printed; SEED repeats one. Raises ClusterError where it is refused."""
     seed = os.environ.get("SEED") or str(random.SystemRandom().randrange(1 << 30))
     sys.stdout.write(f"SEED={seed}\n")
-    environment = dict.fromkeys(SEEDS, seed) | {"BERTH_TESTS": "all"}
+    environment = dict.fromkeys(SEEDS, seed) | {"SUITE": "all"}
     judge(Players(REPOSITORY, environment, time.monotonic() + 2 * WHOLE_SECONDS, (f"--hypothesis-seed={seed}",)), ALL)
 
 
