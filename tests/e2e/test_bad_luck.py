@@ -3,6 +3,7 @@
 from typing import Any
 
 from lab import DEPLOYMENT_TYPE, NAMESPACE, Lab, Person
+from promised import promised
 from shell import Shell
 
 
@@ -75,7 +76,7 @@ def test_a_lease_says_in_the_shell_when_it_ends_and_ends_then(lab: Lab, ada: Per
         put_off = ada.asks("POST", f"/instance/{instance}/extend", {"expire_d": 21}).json["expires"]
         assert put_off != info["expires"], "else this shows nothing"
         shell.until_it_shows(end_of_lease(put_off))
-    lab.wait(f"instance/{instance}", "condition=Ended", seconds=40)
+    lab.wait(f"instance/{instance}", "condition=Ended", seconds=20 + round(promised(20)))
     status = lab.get("instance", instance)["status"]
     assert status["reason"] == "Expired"
     assert lab.leftovers(instance) == []

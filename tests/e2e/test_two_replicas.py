@@ -8,12 +8,13 @@ from dataclasses import replace
 
 import pytest
 from lab import DEPLOYMENT_TYPE, NAMESPACE, Lab, Person
+from promised import promised
 
 from berth_core import ids
 
 WRONG = {"error_message": "wrong authorization token"}
 TEMPLATE = {"image": "localhost/berth-workspace:dev", "imagePullPolicy": "IfNotPresent"}
-PROMISED = 1.0
+PROMISED = promised(1)
 """Seconds in which the end of a token reaches every replica."""
 
 

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 
 import pytest
+from promised import promised
 
 from berth_core.firewall import closed_ruleset
 
@@ -127,7 +128,7 @@ def test_an_agent_that_ends_leaves_the_last_ruleset_and_its_successor_knows_it(
     held = served.tls()  # an open connection must not keep the port, nor the process
     table = served.table()
     took = served.stop(number)
-    assert took < 0.5
+    assert took < promised(0.5)
     assert served.table() == table
     with served.inside.listen(22):
         served.outside.connect((served.ip, 22), source="198.18.200.10").close()
@@ -145,7 +146,7 @@ def test_a_stop_is_heard_while_requests_wait(served: Pod) -> None:
     with served.tls() as tls:
         tls.sendall(b"GET /v1/listening?port=9&wait=10 HTTP/1.1\r\n\r\n")
         assert served.request(*GET).status == 200
-        assert served.stop() < 0.5
+        assert served.stop() < promised(0.5)
     assert running(served).returncode == 0
 
 
@@ -233,7 +234,7 @@ def test_strangers_who_flood_from_outside_do_not_keep_the_operator_out(served: P
             began = time.monotonic()
             answer = push_with_patience(served, generation)
             assert answer.status == 200
-            assert time.monotonic() - began < 10
+            assert time.monotonic() - began < min(promised(10), 25)
     finally:
         stop.set()
         for thread in floods:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import pytest
+from promised import promised
 from rerobots import Instance
 from rerobots.api import APIClient, BusyWorkspaceDeployment, Error, InstanceNotFound, WrongAuthToken
 
@@ -103,7 +104,7 @@ async def test_the_python_client_ends_its_tokens(api: Api, signer: Signer) -> No
             return True
         return False
 
-    await eventually(is_wrong, seconds=1)
+    await eventually(is_wrong, seconds=promised(1))
     await call(client.purge)
     with pytest.raises(WrongAuthToken):
         await call(client.get_instances)

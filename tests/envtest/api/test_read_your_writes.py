@@ -14,6 +14,7 @@ from typing import Any, Final
 import httpx
 import pytest
 import pytest_asyncio
+from promised import promised
 
 from berth_core.kube.types import Object
 from berth_core.resources import WorkspaceDeployment
@@ -193,7 +194,7 @@ async def test_public_lists_are_at_most_a_second_behind(world: World, replicas: 
         info = (await ok(reads.get(f"/deployments/{type_name}?info")))["info"]
         return bool(info[deployment]["queuelen"] == 1)
 
-    await eventually(shows_the_queue, seconds=1)
+    await eventually(shows_the_queue, seconds=promised(1))
 
 
 async def held_machines(world: World, replicas: Replicas) -> list[str]:

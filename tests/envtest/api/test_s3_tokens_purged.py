@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 from argon2 import PasswordHasher
+from promised import promised
 
 from berth_api.auth.passwords import MOST_AT_ONCE, PER_SITE
 from berth_core import ids, names
@@ -94,7 +95,7 @@ async def test_a_token_purges_all_until_now(http: httpx.AsyncClient, signer: Sig
     assert (answer.status_code, answer.content) == (200, b"")
     new = signer.token("anna")
     assert await counts(http, new), "a token made after the answer counts"
-    assert time.monotonic() - begun < 3
+    assert time.monotonic() - begun < promised(3)
     assert not any([await counts(http, token) for token in old])
     assert not await counts(http, signer.token("anna", iat=None))
     assert await counts(http, others)

@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack
 import httpx
 import pytest
 import pytest_asyncio
+from promised import promised
 
 from berth_api.builds.followers import MOST_OF_A_USER
 from berth_core import ids
@@ -203,8 +204,8 @@ async def test_a_token_that_is_revoked_follows_nothing_more(
         spec = TokenRevocationSpec(sha256=digest, user="alice", expires="2099-01-01T00:00:00Z")
         body = manifest(TokenRevocation, setting.namespaces.access, ids.revocation(digest, "alice"), spec)
         await world.client.create(TokenRevocation.api(), setting.namespaces.access, body)
-        async with asyncio.timeout(5):
-            assert [event async for event in events] == []
+        async with asyncio.timeout(promised(5)):
+            assert [event async for event in events if event.name != "comment"] == []
 
 
 def _sha256(token: str) -> str:
@@ -224,7 +225,7 @@ async def test_a_process_that_is_to_end_lets_followers_go(
             ending.process.send_signal(signal.SIGTERM)
             assert [event async for event in events] == []
             await asyncio.to_thread(ending.process.wait, 30)
-            assert time.monotonic() - begun < 10
+            assert time.monotonic() - begun < min(promised(10), 19), "20 s, where followers are not told"
     assert "Traceback" not in log.read_text()
 
 
@@ -302,8 +303,8 @@ async def test_artifacts_come_as_they_were_packed(world: World, alice: httpx.Asy
 async def test_a_log_that_says_nothing_gives_signs_of_life(alice: httpx.AsyncClient) -> None:
     jid = await asked(alice, "quiet")
     begun = time.monotonic()
-    async with asyncio.timeout(20), following(alice, path_of("quiet", jid)) as events:
+    async with asyncio.timeout(10 + promised(10)), following(alice, path_of("quiet", jid)) as events:
         assert (await anext(events)).name == "status"
         while (await anext(events)).name != "comment":
             pass
-    assert 5 < time.monotonic() - begun < 15
+    assert 5 < time.monotonic() - begun < 10 + promised(5)

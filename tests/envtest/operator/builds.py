@@ -4,6 +4,8 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
+from promised import promised
+
 from berth_core.kube.model import timestamp
 from berth_core.kube.types import Kind, Object
 
@@ -13,6 +15,8 @@ JOBS = Kind("batch/v1", "jobs")
 CI = {"BERTH_CI_IMAGE": "ci.invalid/ci:1", "BERTH_CI_ALLOWED_IMAGES": "script.invalid"}
 COMMIT = "ab" * 20
 REPORT = {"commit": COMMIT, "image": "script.invalid/it:1", "workspace": None, "timeout": 600}
+LONGEST = 25
+"""Less than the 30 s after which a build is over though its pods are not gone."""
 
 
 async def project(lab: Lab, user: str = "ada", **spec: Any) -> str:
@@ -70,12 +74,12 @@ def runs() -> Object:
     return {"running": {"startedAt": timestamp(datetime.now(UTC).replace(microsecond=0))}}
 
 
-async def reads(lab: Lab, name: str, kind: str, reason: str, seconds: float = 10) -> Object:
+async def reads(lab: Lab, name: str, kind: str, reason: str, seconds: float = min(promised(10), LONGEST)) -> Object:
     """The Build once a condition has that reason."""
     return await lab.until(BUILDS, name, lambda o: condition(o, kind) == reason, seconds=seconds)
 
 
-async def is_over(lab: Lab, name: str, seconds: float = 15) -> Object:
+async def is_over(lab: Lab, name: str, seconds: float = min(promised(15), LONGEST)) -> Object:
     """The Build once it says that it has ended, as of its present spec: else `kubectl wait` would go on waiting."""
     return await lab.until(
         BUILDS,

@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import aclosing
 
 import pytest
+from promised import promised
 
 from berth_core.kube.errors import AlreadyExistsError
 from berth_core.kube.types import Kind, Object
@@ -116,7 +117,7 @@ async def test_a_script_has_a_secret_that_its_status_names_first_and_each_attemp
 
 async def _first(lab: Lab, since: str, holds: Callable[[Object], bool]) -> str:
     """Version at which something first holds of a Build."""
-    async with asyncio.timeout(10), aclosing(lab.client.watch(BUILDS, lab.namespace, since)) as events:
+    async with asyncio.timeout(promised(10)), aclosing(lab.client.watch(BUILDS, lab.namespace, since)) as events:
         async for event in events:
             if event.type != "BOOKMARK" and holds(event.object):
                 return str(event.object["metadata"]["resourceVersion"])

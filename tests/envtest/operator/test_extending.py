@@ -4,6 +4,7 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from promised import promised
 
 from berth_core.kube.model import parse_time, timestamp
 from berth_core.kube.types import Object
@@ -34,7 +35,7 @@ async def extend(lab: Lab, name: str, seconds: int) -> Object:
 async def ends_at(lab: Lab, name: str, moment: datetime) -> Object:
     """Wait until the status says that it ends then."""
     wanted = timestamp(moment)
-    return await lab.until(INSTANCES, name, lambda o: o["status"].get("expireTime") == wanted)
+    return await lab.until(INSTANCES, name, lambda o: o["status"].get("expireTime") == wanted, seconds=promised(10))
 
 
 async def warnings(lab: Lab, name: str) -> list[str]:
@@ -48,7 +49,7 @@ async def a_shorter_time_wakes_the_deadline(lab: Lab) -> None:
     seconds = round((datetime.now(UTC) - since).total_seconds()) + 12
     await extend(lab, "shrunk", seconds)
     await ends_at(lab, "shrunk", since + timedelta(seconds=seconds))
-    ended = await lab.until(INSTANCES, "shrunk", lambda o: o["status"].get("reason"), seconds=25)
+    ended = await lab.until(INSTANCES, "shrunk", lambda o: o["status"].get("reason"), seconds=12 + promised(13))
     assert ended["status"]["reason"] == "Expired"
     end = since + timedelta(seconds=seconds)
     assert datetime.now(UTC) >= end
@@ -63,7 +64,8 @@ async def a_longer_time_counts_though_the_old_one_is_over(lab: Lab) -> None:
     assert datetime.now(UTC) < since + LONG + timedelta(seconds=15), "else this shows nothing"
     # One that nobody extends ends a little later than the other would have.
     await ready(lab, "left-alone", left=15)
-    await lab.until(INSTANCES, "left-alone", lambda o: o["status"].get("reason") == "Expired", seconds=30)
+    late = 15 + promised(15)
+    await lab.until(INSTANCES, "left-alone", lambda o: o["status"].get("reason") == "Expired", seconds=late)
 
 
 async def of_many_extensions_the_last_counts(lab: Lab) -> None:

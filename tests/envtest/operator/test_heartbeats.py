@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 import pytest
+from promised import promised
 
 from berth_core.kube.types import Object
 from berth_core.leases import leasing
@@ -53,7 +54,7 @@ async def renewing(lab: Lab, name: str) -> AsyncIterator[list[float]]:
         await task
 
 
-async def online(lab: Lab, name: str, reason: str, seconds: float = 10) -> Object:
+async def online(lab: Lab, name: str, reason: str, seconds: float = promised(10)) -> Object:
     return await lab.until(DEPLOYMENTS, name, lambda o: condition(o, "Online") == reason, seconds=seconds)
 
 
@@ -79,7 +80,7 @@ async def test_a_machine_that_falls_silent_is_offline_and_comes_back_by_itself(l
         free = await lab.until(DEPLOYMENTS, "one", lambda o: condition(o, "Available") == "Free")
         since = condition(beating, "Online", "lastTransitionTime")
         assert condition(free, "Online", "lastTransitionTime") == since, "it stays online while it is renewed"
-    await online(lab, "one", "HeartbeatLost", seconds=20)
+    await online(lab, "one", "HeartbeatLost", seconds=LIMIT + promised(14))
     assert time.monotonic() - sent[-1] >= LIMIT
     with pytest.raises(leasing.BusyError) as refused:
         await leasing.take(lab.client, lab.namespace, "one", instance="x", user="eve", now=datetime.now(UTC))
@@ -100,7 +101,7 @@ async def test_who_begins_to_lead_believes_neither_old_silence_nor_old_life(lab:
         await online(lab, name, "HeartbeatAwaited", seconds=30)
         await renew(lab, name)
         await online(lab, name, "HeartbeatSeen")
-    await online(lab, "dead", "HeartbeatLost", seconds=20)
+    await online(lab, "dead", "HeartbeatLost", seconds=LIMIT + promised(14))
     first.terminate()
     await asyncio.to_thread(first.wait)
     operators.start()
@@ -108,5 +109,5 @@ async def test_who_begins_to_lead_believes_neither_old_silence_nor_old_life(lab:
     assert condition(await lab.get(DEPLOYMENTS, "alive"), "Online") == "HeartbeatSeen"
     assert condition(await lab.get(DEPLOYMENTS, "dead"), "Online") == "HeartbeatLost"
     # From its first sight on it counts one limit.
-    await online(lab, "dies", "HeartbeatLost", seconds=LIMIT * 3 + 10)
+    await online(lab, "dies", "HeartbeatLost", seconds=LIMIT * 3 + promised(10))
     assert condition(await lab.get(DEPLOYMENTS, "alive"), "Online") == "HeartbeatSeen"

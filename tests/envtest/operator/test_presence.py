@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from promised import promised
 
 from berth_core.kube.model import timestamp
 from berth_core.kube.types import Object
@@ -63,7 +64,7 @@ async def test_a_machine_that_stops_answering_is_offline_in_its_time_and_comes_b
     away = await online(lab, "one", "NoAnswer")
     took = time.monotonic() - gone
     print(f"offline after {took:.2f} s; every 1 s, 3 failures")  # noqa: T201 (the figure)
-    assert took <= 3 + ONE_PROBE + 1, "and a second for the status and the watch"
+    assert took <= 3 + promised(ONE_PROBE + 1), "and a second for the status and the watch"
     assert condition(away, "Available") == "Offline"
     message = condition(away, "Available", "message") or ""
     assert f"tcp {arm.host}:{arm.port} did not answer 3 times in a row, every 1 s" in message
@@ -77,10 +78,10 @@ async def test_a_machine_that_stops_answering_is_offline_in_its_time_and_comes_b
     assert "one (Offline)" in (condition(waits, "Bound", "message") or "")
     back = time.monotonic()
     await arm.switch_on()
-    await lab.until(DEPLOYMENTS, "one", lambda o: condition(o, "Online") == "Answers")
+    await online(lab, "one", "Answers")
     took = time.monotonic() - back
     print(f"online again after {took:.2f} s")  # noqa: T201 (the figure)
-    assert took <= 1 + ONE_PROBE + 1
+    assert took <= 1 + promised(ONE_PROBE + 1)
     await lab.until(INSTANCES, "mine", lambda o: condition(o, "Bound", "status") == "True")
 
 
@@ -126,10 +127,10 @@ async def test_a_probe_that_is_under_way_ends_when_a_lease_is_taken(lab: Lab, op
     await arm.hears(len(arm.connected) + 1, 10)
     probed = arm.connected[-1]
     await lab.claimed("one")
-    await arm.until(lambda: bool(arm.closed), 5)
+    await arm.until(lambda: bool(arm.closed), promised(5))
     took = arm.closed[0] - probed
     print(f"the probe ended {took:.2f} s after it began")  # noqa: T201 (the figure)
-    assert took < 2, "else it takes 3 s"
+    assert took < min(promised(2), 2.7), "else it takes 3 s"
 
 
 async def test_a_holder_is_told_of_a_machine_that_stops_and_keeps_the_lease(
@@ -251,7 +252,7 @@ async def test_a_flapping_machine_writes_once_for_each_probe_at_most(
         await asyncio.gather(flapping, return_exceptions=True)
     took = time.monotonic() - began
     print(f"{writes} writes in {took:.1f} s")  # noqa: T201 (the figure)
-    assert 0 < writes <= took + 1
+    assert 0 < writes <= took + promised(1), "one for each probe: two would be twice as many"
 
 
 async def test_a_maintenance_ends_by_itself_and_lets_owners_in_meanwhile(lab: Lab, operators: Operators) -> None:

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from promised import promised
 
 from berth_core.kube.client import Client
 from berth_core.kube.types import Kind, Object
@@ -80,7 +81,7 @@ async def test_a_refused_renewal_ends_it_at_once_where_another_leads(lab: Lab) -
         taken = time.monotonic()
         await taken_by(lab.client, lab.namespaces.release, "second")
         await asyncio.wait_for(over.wait(), 10)
-        assert time.monotonic() - taken < 1.6 * RENEW_SECONDS, "not only at the renewal after that"
+        assert time.monotonic() - taken < min(promised(1.6), 1.9) * RENEW_SECONDS, "not only at the renewal after that"
 
 
 async def test_a_refused_renewal_ends_nothing_where_nobody_else_leads(lab: Lab) -> None:
