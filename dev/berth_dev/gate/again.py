@@ -17,7 +17,7 @@ _PASSED, _FAILED = 0, 1
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the first run asks for."""
+    """The outcome of the first run."""
 
     refusals: tuple[str, ...]
     """Reasons why no second run can help."""
