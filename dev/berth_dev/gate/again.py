@@ -1,4 +1,4 @@
-"""The second run: which failures deserve one, and what its outcome means. Pure; the rules are those of ADR 0084."""
+"""The second run: which failures deserve one, and what its outcome means. Pure; the rules are those of ADR 0087."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
