@@ -6,7 +6,7 @@ from typing import Any
 from berth_core.kube.model import timestamp
 from berth_core.kube.types import Kind, Object
 
-from .lab import DEPLOYMENTS, INSTANCES, PODS, Lab, condition
+from .lab import DEPLOYMENTS, INSTANCES, PODS, SECONDS, Lab, condition
 
 JOBS = Kind("batch/v1", "jobs")
 RESET = {"reset": {"command": ["/reset"], "timeout": 30}}
@@ -30,11 +30,11 @@ async def end(lab: Lab, name: str = "mine") -> None:
     await lab.client.patch(INSTANCES, lab.namespace, name, {"spec": {"terminate": True}})
 
 
-async def has_ended(lab: Lab, name: str = "mine", seconds: float = 10) -> Object:
+async def has_ended(lab: Lab, name: str = "mine", seconds: float = SECONDS) -> Object:
     return await lab.until(INSTANCES, name, lambda o: condition(o, "Ended", "status") == "True", seconds=seconds)
 
 
-async def started(lab: Lab, public_id: str, hook: str, epoch: int = 1, seconds: float = 10) -> str:
+async def started(lab: Lab, public_id: str, hook: str, epoch: int = 1, seconds: float = SECONDS) -> str:
     """Name of the hook's Job once it is there."""
     job = f"i-{public_id}-e{epoch}-{hook}"
     await lab.until(JOBS, job, bool, seconds=seconds)
@@ -98,6 +98,6 @@ async def exited(lab: Lab, pod: str, code: int) -> None:
     await lab.status_patch(PODS, pod, {"phase": phase, "containerStatuses": [container]})
 
 
-async def reads(lab: Lab, reason: str, deployment: str = "one", seconds: float = 10) -> Object:
+async def reads(lab: Lab, reason: str, deployment: str = "one", seconds: float = SECONDS) -> Object:
     """The deployment once it says so."""
     return await lab.until(DEPLOYMENTS, deployment, lambda o: condition(o, "Available") == reason, seconds=seconds)
