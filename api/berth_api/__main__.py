@@ -37,6 +37,7 @@ def main() -> None:
         sys.exit(2)
     app = make_app(config, certificate)
     Protocol.most_connections = config.most_connections
+    Protocol.body_seconds = config.body_seconds
     # uvicorn raises the signal again after its shutdown: the process exits here.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(app.state.exit_status))
     uvicorn.run(

@@ -15,6 +15,7 @@ from berth_core.process.settings import COUNT, SWITCH, SettingError, Settings, s
 LONGEST_TOKEN_LIFE: Final = 366 * 24 * 3600
 KEYS_PER_USER: Final = 1000
 MOST_CONNECTIONS: Final = 1000
+BODY_SECONDS: Final = 30
 ISSUER: Final = "berth"
 JWKS_FILE: Final = Path("/etc/berth/token-verification/jwks.json")
 WEBHOOK_KEY_FILE: Final = Path("/etc/berth/webhook-key/public-key")
@@ -48,6 +49,7 @@ VARIABLES: Final = {
     "BERTH_TRUSTED_PROXIES": "Proxies whose `X-Forwarded-For` counts.",
     "BERTH_ALLOWED_ORIGINS": "Origins for CORS, or `*`.",
     "BERTH_MOST_CONNECTIONS": "Connections of clients at a time.",
+    "BERTH_BODY_SECONDS": "Seconds that a client may take to send the body of a request.",
     "KUBECONFIG": "Way to the cluster; the pod's service account where it is empty.",
 }
 
@@ -110,6 +112,7 @@ class Config:
     allowed_origins: frozenset[str]
     kubeconfig: str | None
     most_connections: int = MOST_CONNECTIONS
+    body_seconds: int = BODY_SECONDS
     archive: ArchiveSettings | None = None
     """None where logs and artifacts of builds lie in ConfigMaps only."""
 
@@ -161,6 +164,7 @@ def from_environment(environment: Mapping[str, str]) -> Config:
         allowed_origins=frozenset(settings.words("BERTH_ALLOWED_ORIGINS")),
         kubeconfig=settings.text("KUBECONFIG") or None,
         most_connections=settings.read("BERTH_MOST_CONNECTIONS", COUNT, MOST_CONNECTIONS),
+        body_seconds=settings.read("BERTH_BODY_SECONDS", COUNT, BODY_SECONDS),
         archive=archive_settings(environment),
     )
 

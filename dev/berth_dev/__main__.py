@@ -7,7 +7,7 @@ from pathlib import Path
 from berth_dev import packages, spec, supervisor
 from berth_dev.checks import prose, steady, twins
 from berth_dev.cluster import install, loading, nodes
-from berth_dev.components import PEER, PEER_MODULE, all_components, build, module_folder
+from berth_dev.components import PEER, PEER_MODULE, all_components, build, components_of_tests, module_folder
 from berth_dev.demo import tour
 from berth_dev.docsgen import generate
 from berth_dev.envtest import apiserver
@@ -144,7 +144,7 @@ def _packages(_: argparse.Namespace) -> None:
 
 def _prepare(_: argparse.Namespace) -> None:
     packages.install_missing()
-    build(all_components())
+    build((*all_components(), *components_of_tests()))
     images.build_all()
     spec.build()
 

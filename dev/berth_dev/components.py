@@ -157,6 +157,11 @@ def all_components() -> tuple[Component, ...]:
     return (ETCD, kubernetes(), CONTAINERD, RUNC, KUBE_ROUTER, HELM)
 
 
+def components_of_tests() -> tuple[Component, ...]:
+    """Components that only tests use: a bucket, and tools for snapshots of etcd."""
+    return (BUCKETS, ETCD_TOOLS)
+
+
 def build(components: tuple[Component, ...]) -> Toolbox:
     """Build the components that the cache lacks, one after the other, and answer the folders of all.
 

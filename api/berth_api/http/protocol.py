@@ -14,7 +14,7 @@ import orjson
 import structlog
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from berth_api.config import MOST_CONNECTIONS
+from berth_api.config import BODY_SECONDS, MOST_CONNECTIONS
 from berth_api.http.negotiation import VERSION
 
 log = structlog.get_logger(__name__)
@@ -23,8 +23,6 @@ LARGEST_HEAD: Final = 64 * 1024
 """Bytes of a request line with its headers; the parser itself would take any number."""
 HEAD_SECONDS: Final = 10.0
 """How long a client may take to send a request line with its headers, from the first byte or the connection on."""
-BODY_SECONDS: Final = 30.0
-"""How long a client may take to send a body, from the end of the head on."""
 WRITE_SECONDS: Final = 60.0
 """How long a client may take nothing of an answer while the write buffer is full."""
 ENDING: Final = "ending"
@@ -39,6 +37,8 @@ class Protocol(HttpToolsProtocol):
     """One connection."""
 
     most_connections: ClassVar[int] = MOST_CONNECTIONS
+    body_seconds: ClassVar[int] = BODY_SECONDS
+    """How long a client may take to send a body, from the end of the head on."""
     everyone: ClassVar[dict["Protocol", None]] = {}
     """All connections, by the client's last activity; the most recent one is last."""
 
@@ -105,7 +105,7 @@ class Protocol(HttpToolsProtocol):
         """Hand the request to the application. An exception here becomes :meth:`send_400_response`."""
         self._in_head = False
         self._untime("head")
-        self._time("body", BODY_SECONDS, self._end_slow)
+        self._time("body", self.body_seconds, self._end_slow)
         if len(self.url) + sum(len(name) + len(value) for name, value in self.headers) > LARGEST_HEAD:
             raise HeadTooLargeError
         super().on_headers_complete()

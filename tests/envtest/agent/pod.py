@@ -125,7 +125,7 @@ class Pod:
         process = running(self)
         began = time.monotonic()
         process.send_signal(number)
-        process.wait(timeout=10)
+        process.wait(timeout=60)
         return time.monotonic() - began
 
     def logged(self, event: str) -> list[dict[str, Any]]:
@@ -185,7 +185,7 @@ def running(pod: Pod) -> subprocess.Popen[str]:
     return pod.process
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 10.0) -> None:
+def wait_for(condition: Callable[[], object], seconds: float = 60.0) -> None:
     """Until the condition holds; AssertionError when it does not in time."""
     until = time.monotonic() + seconds
     tick = threading.Event()

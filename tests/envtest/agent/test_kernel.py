@@ -36,7 +36,7 @@ def held_push(pod: Pod, moment: Moment) -> Iterator[tuple[Hold, Future[Answer]]]
 
 def has_given_up(pod: Pod) -> bool:
     """Wait until the agent has ended; whether it did so by itself, and said why."""
-    return running(pod).wait(timeout=15) == 1 and pod.logged("nftables did not answer") != []
+    return running(pod).wait(timeout=60) == 1 and pod.logged("nftables did not answer") != []
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
@@ -98,7 +98,7 @@ def test_an_agent_without_the_library_ends_with_one_clear_line(pod: Pod) -> None
     (pod.folder / "libnftables.so.1").touch()
     pod.variables = {"LD_LIBRARY_PATH": str(pod.folder)}
     pod.start()
-    assert running(pod).wait(timeout=10) == 1
+    assert running(pod).wait(timeout=60) == 1
     (line,) = pod.log.read_text().splitlines()
     assert "libnftables.so.1" in json.loads(line)["message"]
 

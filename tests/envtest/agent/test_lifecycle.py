@@ -33,7 +33,7 @@ def test_the_door_is_shut_and_stays_so_without_the_agent(pod: Pod) -> None:
 def test_the_workspace_starts_when_this_agent_has_shut_the_door_and_not_at_an_earlier_ones_word(pod: Pod) -> None:
     first = pod.waits()
     pod.start()
-    assert first.wait(timeout=10) == 0
+    assert first.wait(timeout=60) == 0
     pod.stop(signal.SIGKILL)
     pod.start()  # its word is there, and nobody has read it
     pod.stop(signal.SIGKILL)
@@ -41,14 +41,14 @@ def test_the_workspace_starts_when_this_agent_has_shut_the_door_and_not_at_an_ea
     with pytest.raises(subprocess.TimeoutExpired):
         second.wait(timeout=0.5)
     pod.start()
-    assert second.wait(timeout=10) == 0
+    assert second.wait(timeout=60) == 0
 
 
 def test_an_agent_that_dies_before_it_has_shut_the_door_starts_no_workspace(pod: Pod) -> None:
     pod.write_initial(4, closed_ruleset(4), [])
     waits = pod.waits()
     pod.start()
-    assert running(pod).wait(timeout=10) == 1
+    assert running(pod).wait(timeout=60) == 1
     with pytest.raises(subprocess.TimeoutExpired):
         waits.wait(timeout=0.5)
     waits.kill()
@@ -103,7 +103,7 @@ def test_closing_with_a_broken_secret_fails_in_one_clear_line(
 ) -> None:
     broken(pod)
     pod.start()
-    assert running(pod).wait(timeout=10) == 1
+    assert running(pod).wait(timeout=60) == 1
     (line,) = pod.log.read_text().splitlines()
     assert json.loads(line)["level"] == "error"
     assert says in json.loads(line)["message"]
@@ -113,7 +113,7 @@ def test_closing_with_a_broken_secret_fails_in_one_clear_line(
 def test_a_taken_port_ends_the_server_in_one_clear_line(pod: Pod) -> None:
     with pod.inside.listen(8470):
         pod.start()
-        assert running(pod).wait(timeout=10) == 1
+        assert running(pod).wait(timeout=60) == 1
     closed, line = pod.log.read_text().splitlines()
     assert json.loads(closed)["event"] == "closed"
     assert "port 8470 cannot be bound, is it taken in this pod?" in json.loads(line)["message"]
@@ -169,7 +169,7 @@ def test_killed_at_any_moment_of_a_push_the_pair_of_rules_and_keys_is_whole(serv
             assert answer.status == 200
             acknowledged = generation
         timer.join()
-        process.wait(timeout=10)
+        process.wait(timeout=60)
         served.start()
         now = served.request(*GET)
         assert now.status == 200

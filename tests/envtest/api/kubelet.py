@@ -107,7 +107,7 @@ class Kubelet:
 
     async def streaming(self, number: int) -> None:
         """Wait until so many streams are open."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while self.streams != number:
                 await self._counted.wait()
 

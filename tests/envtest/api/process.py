@@ -70,7 +70,7 @@ def running(
         yield Api(url, f"http://{settings['BERTH_METRICS_LISTEN']}/metrics", process, log)
     finally:
         process.terminate()
-        assert process.wait(timeout=30) == ends, log.read_text()
+        assert process.wait(timeout=60) == ends, log.read_text()
 
 
 @asynccontextmanager

@@ -15,7 +15,7 @@ from redis.retry import Retry
 
 from berth_dev.ports import free_port
 
-START_SECONDS = 20
+START_SECONDS = 60
 
 
 @dataclass
@@ -85,7 +85,7 @@ class RedisServer:
         """End it; what it counted is lost."""
         if self._process is not None:
             self._process.kill()
-            self._process.wait(timeout=10)
+            self._process.wait(timeout=60)
             self._process = None
 
 

@@ -184,7 +184,7 @@ async def test_what_is_refused_before_anything_is_looked_up_makes_no_record(
     mark: Object = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": f"mark-{uuid.uuid4()}"}}
     await world.client.create(SECRETS, space, mark)
     records = {f"idem-{digest_of('alice', key['Idempotency-Key'])}" for key in (wrong_form, no_right)}
-    async with asyncio.timeout(20), aclosing(world.client.watch(SECRETS, space, version)) as events:
+    async with asyncio.timeout(60), aclosing(world.client.watch(SECRETS, space, version)) as events:
         async for event in events:
             name = event.object["metadata"].get("name")
             assert name not in records, "neither for a moment"

@@ -275,7 +275,7 @@ async def test_slow_readers_are_few_and_nothing_else_waits_for_them(
 
 async def test_head_of_a_log_that_is_followed_ends(alice: httpx.AsyncClient) -> None:
     jid = await asked(alice, "head")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         answer = await alice.head(f"{path_of('head', jid)}?follow")
     assert (answer.status_code, answer.headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
 

@@ -82,7 +82,7 @@ def release(apiserver: ApiServer, namespaces: Namespaces, tmp_path: Path) -> Ite
             yield Release(apiserver, namespaces, api)
     finally:
         operator.terminate()
-        operator.wait(timeout=30)
+        operator.wait(timeout=60)
 
 
 @pytest.fixture

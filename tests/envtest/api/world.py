@@ -18,7 +18,7 @@ from berth_core.kube.types import Kind, Object
 from berth_core.resources import Instance, Reservation, WorkspaceDeployment, WorkspaceType
 from berth_dev.envtest.testing import Namespaces, looked_at
 
-WAIT_SECONDS = 20
+WAIT_SECONDS = 60
 LATER = "2026-01-01T00:00:00Z"
 SECRETS = Kind("v1", "secrets")
 

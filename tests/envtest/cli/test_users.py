@@ -99,7 +99,7 @@ async def test_a_terminal_asks_twice_and_shows_nothing(
     terminal.answer("New password of alice: ", PASSWORD)
     terminal.answer("The same again: ", PASSWORD)
     shown = terminal.rest()
-    assert terminal.process.wait(timeout=30) == 0
+    assert terminal.process.wait(timeout=60) == 0
     assert "alice has an account with a password" in shown
     assert PASSWORD not in shown
     assert PasswordHasher().verify(await stored_hash(client, namespaces, "alice"), PASSWORD)
@@ -110,7 +110,7 @@ def test_two_different_passwords_change_nothing(apiserver: ApiServer, berth: Run
     terminal.answer("New password of alice: ", PASSWORD)
     terminal.answer("The same again: ", f"{PASSWORD}!")
     assert "the two passwords differ" in terminal.rest()
-    assert terminal.process.wait(timeout=30) == 2
+    assert terminal.process.wait(timeout=60) == 2
     assert berth("user", "list", "-o", "json", *access).out == "[]\n"
 
 

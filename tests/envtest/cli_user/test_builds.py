@@ -41,7 +41,7 @@ async def test_a_build_of_this_folder_s_repository(world: World, person: Person)
         log = await log_of(world, jid, b"one\ntwo\n")
         kept = await artifacts_of(world, jid, b"an archive")
         await end(world, jid, log=log, artifacts=kept)
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (0, "one\ntwo\n"), err
     assert ada.berth("ci", "logs", jid).out == "one\ntwo\n"
     assert ada.berth("ci", "artifacts", "-f", "a.tar.gz").out == "a.tar.gz: 10 bytes\n"
@@ -65,7 +65,7 @@ async def test_a_build_that_fails_is_told_by_the_exit_code(world: World, person:
         await as_operator(world, jid, startTime="2026-01-01T00:00:00Z")
         assert process.stderr.readline() == f"build {jid}: running\n"
         await end(world, jid, "ScriptFailed", log=await log_of(world, jid, b"no\n"), exitCode=7)
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (1, "no\n"), err
     assert err.splitlines()[-1].startswith(f"berth: build {jid} failed: `berth ci info {jid}")
 

@@ -179,7 +179,7 @@ async def test_waiting_shows_each_step_and_ends_at_ready(world: World, person: P
         await world.as_operator(id_, conditions={"PodReady": "True"})
         lines_until(process, "machine ✓  pod ✓  network …")
         await world.make_ready(id_)
-        out, _ = process.communicate(timeout=20)
+        out, _ = process.communicate(timeout=60)
     assert process.returncode == 0
     assert json.loads(out)["status"] == "READY"
 
@@ -204,7 +204,7 @@ async def test_waiting_in_the_queue_goes_on_with_the_instance_of_the_turn(
         await world.client.create(Instance.api(), where, body)
         await world.client.delete(Reservation.api(), where, reservation["id"])
         await world.make_ready(reservation["instance"])
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
     assert out == f"{reservation['instance']}\n"
 
@@ -221,7 +221,7 @@ async def test_an_interruption_cancels_or_leaves_as_told(
         with ada.begins("new", kind, "--reserve", "--wait", "--on-interrupt", told) as process:
             lines_until(process, "queue: place" if reserved else "machine …")
             process.send_signal(signal.SIGINT)
-            _, err = process.communicate(timeout=20)
+            _, err = process.communicate(timeout=60)
         assert process.returncode == 130, err
         last = err.splitlines()[-1]
         assert last.startswith("berth: interrupted: ")
@@ -248,7 +248,7 @@ async def test_what_fails_to_start_says_why(world: World, person: Person) -> Non
         lines_until(process, "machine …")
         id_ = ada.berth("list", "-o", "name").out.strip()
         await world.as_operator(id_, reason="StartFailed", message="the image cannot be pulled")
-        _, err = process.communicate(timeout=20)
+        _, err = process.communicate(timeout=60)
     assert process.returncode == 1
     assert f"berth: instance {id_} is INIT_FAIL: the image cannot be pulled" in err
 
@@ -260,7 +260,7 @@ async def test_ended_is_waited_for(world: World, person: Person) -> None:
     with ada.begins("end", "--wait") as process:
         lines_until(process, f"instance {id_} is TERMINATING")
         await world.as_operator(id_, reason="Terminated", endTime="2026-01-01T00:00:00Z", conditions={"Ended": "True"})
-        process.communicate(timeout=20)
+        process.communicate(timeout=60)
     assert process.returncode == 0
 
     async def gone() -> bool:

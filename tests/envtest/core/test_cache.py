@@ -27,7 +27,7 @@ from .objects import create, patch
 from .proxy import Proxy
 
 DEPLOYMENTS = WorkspaceDeployment.api()
-SECONDS = 20.0
+SECONDS = 60.0
 
 
 @dataclass(frozen=True)

@@ -140,7 +140,7 @@ class Lab:
         for process in self.running:
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
-                assert process.wait(timeout=30) == 0, self.log()
+                assert process.wait(timeout=60) == 0, self.log()
 
     def log(self) -> str:
         """Output of the processes."""

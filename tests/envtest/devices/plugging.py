@@ -23,7 +23,7 @@ ARM = Stick(1, "0403", "6001", "A7", "tty", "ttyUSB0", (188, 0))
 CAMERA = Stick(2, "046d", "0825", "", "video4linux", "video0", (81, 0), index="0")
 ARM_AGAIN = replace(ARM, port=3, node="ttyUSB1", number=(188, 1))
 RULES = (Rule("tty"), Rule("video4linux"))
-WAIT_SECONDS = 20
+WAIT_SECONDS = 60
 FLOOD = 500
 
 

@@ -110,7 +110,7 @@ async def test_a_killed_driver_loses_nothing_and_the_next_ends_what_it_began(her
     claim = here.claim("arm", uid)
     assert (await kubelet.prepare(claim)).error == ""
     process.send_signal(9)
-    process.wait(timeout=30)
+    process.wait(timeout=60)
     # Meanwhile the device returns at another node, the CDI folder is lost (it is in memory), and so is the claim.
     arm.unplug()
     here.plug("another")
@@ -152,7 +152,7 @@ async def test_claims_end_while_the_api_server_is_out_of_reach(here: Lab) -> Non
     uid = here.allocate("arm", here.devices()["A7"]["name"])
     assert (await kubelet.prepare(here.claim("arm", uid))).error == ""
     process.send_signal(15)
-    assert process.wait(timeout=30) == 0
+    assert process.wait(timeout=60) == 0
     config = here.folder / "berth-devices.kubeconfig"
     config.write_text(config.read_text().replace(here.server.url, "https://127.0.0.1:9"))
     here.running.clear()

@@ -120,7 +120,7 @@ class Post:
         except TimeoutError:
             pytest.fail(f"delivery {name} never got there; last seen: {json.dumps(last, indent=1)}")
 
-    async def until_gone(self, name: str, seconds: float = 30) -> None:
+    async def until_gone(self, name: str, seconds: float = SECONDS) -> None:
         """Watch a Delivery until it is deleted."""
         only = {"metadata.name": name}
         async with asyncio.timeout(seconds):

@@ -69,7 +69,7 @@ class Notifiers:
         alive = [process for process in self.running if process.poll() is None]
         for process in alive:
             process.send_signal(signal.SIGTERM)
-        ends = [process.wait(timeout=30) for process in alive]
+        ends = [process.wait(timeout=60) for process in alive]
         self.serving.clear()
         assert not any(ends), [self.log(number).read_text() for number in range(len(self.running))]
 

@@ -53,7 +53,7 @@ def operator(apiserver: ApiServer, namespaces: Namespaces, mounted: Path) -> Ite
     process = start("berth_operator", settings, mounted / "operator.log")
     yield
     process.terminate()
-    process.wait(timeout=20)
+    process.wait(timeout=60)
 
 
 @pytest.mark.usefixtures("operator")

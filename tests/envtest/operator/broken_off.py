@@ -13,7 +13,7 @@ from berth_core.kube.types import Object
 from berth_dev.envtest.apiserver import ApiServer
 from berth_dev.processes import ProcessSpec
 
-from .lab import PODS, Lab
+from .lab import PODS, SECONDS, Lab
 
 
 async def put_back(lab: Lab, apiserver: ApiServer, name: str, deleted_at: str) -> str:
@@ -22,7 +22,7 @@ async def put_back(lab: Lab, apiserver: ApiServer, name: str, deleted_at: str) -
     key = f"/registry/pods/{lab.namespace}/{name}".encode()
     found = await _ask(apiserver, "range", {"key": _b64(key), "revision": int(deleted_at) - 1})
     await _ask(apiserver, "put", {"key": _b64(key), "value": found["kvs"][0]["value"]})
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(SECONDS):
         async for event in lab.client.watch(PODS, lab.namespace, version, fields={"metadata.name": name}):
             if event.type == "ADDED":
                 metadata = event.object["metadata"]
@@ -32,7 +32,7 @@ async def put_back(lab: Lab, apiserver: ApiServer, name: str, deleted_at: str) -
     raise AssertionError("the watch ended")
 
 
-async def deletion_of(lab: Lab, name: str, since: str, *, seconds: float = 15) -> str:
+async def deletion_of(lab: Lab, name: str, since: str, *, seconds: float = SECONDS) -> str:
     """Version at which a watch that begins at ``since`` tells of a pod's deletion."""
     async with asyncio.timeout(seconds):
         async for event in lab.client.watch(PODS, lab.namespace, since, fields={"metadata.name": name}):

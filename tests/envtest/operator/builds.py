@@ -4,12 +4,10 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from promised import promised
-
 from berth_core.kube.model import timestamp
 from berth_core.kube.types import Kind, Object
 
-from .lab import BUILDS, PODS, PROJECTS, Lab, condition
+from .lab import BUILDS, PODS, PROJECTS, SECONDS, Lab, condition
 
 JOBS = Kind("batch/v1", "jobs")
 CI = {"BERTH_CI_IMAGE": "ci.invalid/ci:1", "BERTH_CI_ALLOWED_IMAGES": "script.invalid"}
@@ -31,7 +29,7 @@ async def build(lab: Lab, name: str, user: str = "ada", **spec: Any) -> str:
     return str(made["metadata"]["uid"])
 
 
-async def started(lab: Lab, public_id: str, step: str, attempt: int = 1, seconds: float = 30) -> Object:
+async def started(lab: Lab, public_id: str, step: str, attempt: int = 1, seconds: float = SECONDS) -> Object:
     """The Job of a step once it is there; the operator may have been started only just now."""
     return await lab.until(JOBS, f"b-{public_id}-{attempt}-{step}", bool, seconds=seconds)
 
@@ -74,12 +72,12 @@ def runs() -> Object:
     return {"running": {"startedAt": timestamp(datetime.now(UTC).replace(microsecond=0))}}
 
 
-async def reads(lab: Lab, name: str, kind: str, reason: str, seconds: float = min(promised(10), LONGEST)) -> Object:
+async def reads(lab: Lab, name: str, kind: str, reason: str, seconds: float = LONGEST) -> Object:
     """The Build once a condition has that reason."""
     return await lab.until(BUILDS, name, lambda o: condition(o, kind) == reason, seconds=seconds)
 
 
-async def is_over(lab: Lab, name: str, seconds: float = min(promised(15), LONGEST)) -> Object:
+async def is_over(lab: Lab, name: str, seconds: float = LONGEST) -> Object:
     """The Build once it says that it has ended, as of its present spec: else `kubectl wait` would go on waiting."""
     return await lab.until(
         BUILDS,

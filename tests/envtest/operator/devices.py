@@ -38,7 +38,7 @@ def scheduling(server: ApiServer, folder: Path) -> Iterator[None]:
             yield
         finally:
             process.terminate()
-            process.wait(timeout=20)
+            process.wait(timeout=60)
 
 
 @asynccontextmanager

@@ -3,8 +3,6 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from promised import promised
-
 from berth_core.kube.model import timestamp
 from berth_core.kube.types import Kind, Object
 
@@ -13,7 +11,7 @@ from .lab import DEPLOYMENTS, INSTANCES, PODS, Lab, condition
 JOBS = Kind("batch/v1", "jobs")
 RESET = {"reset": {"command": ["/reset"], "timeout": 30}}
 BOTH = RESET | {"healthCheck": {"command": ["/look"]}}
-SOON = min(promised(10), 25)
+SOON = 25
 """Less than the 30 s after which a sweep clears what a pass has left."""
 
 

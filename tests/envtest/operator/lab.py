@@ -35,6 +35,10 @@ SECRETS = Kind("v1", "secrets")
 POLICIES = Kind("networking.k8s.io/v1", "networkpolicies")
 LEASES = Kind("coordination.k8s.io/v1", "leases")
 EVENTS = Kind("events.k8s.io/v1", "events")
+SECONDS = 60.0
+"""Limit of waits for what is to come about, on a busy machine too. A promised time is said at its call."""
+UNSWEPT_SECONDS = 20.0
+"""Limit of waits for what a pass does at once: a sweep does it too, a minute after the one before."""
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f test"
 
 
@@ -114,7 +118,7 @@ class Lab:
         name: str,
         holds: Callable[[Object], Any],
         *,
-        seconds: float = 10,
+        seconds: float = SECONDS,
         namespace: str | None = None,
     ) -> Object:
         """Watch one object until the predicate holds."""
@@ -137,7 +141,9 @@ class Lab:
         except TimeoutError:
             pytest.fail(f"{kind.plural}/{name} never got there; last seen: {json.dumps(last, indent=1)}")
 
-    async def until_gone(self, kind: Kind, name: str, *, seconds: float = 10, namespace: str | None = None) -> None:
+    async def until_gone(
+        self, kind: Kind, name: str, *, seconds: float = SECONDS, namespace: str | None = None
+    ) -> None:
         """Watch one object until it is deleted."""
         where = namespace or self.namespace
         async with asyncio.timeout(seconds):
@@ -149,7 +155,7 @@ class Lab:
                     if event.type == "DELETED":
                         return
 
-    async def told(self, reason: str, words: str, *, seconds: float = 15) -> Object:
+    async def told(self, reason: str, words: str, *, seconds: float = SECONDS) -> Object:
         """Watch Events until there is one with that reason and those words."""
 
         def fits(event: Object) -> bool:

@@ -48,7 +48,7 @@ class Operators:
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
         for process in self.running:
-            process.wait(timeout=20)
+            process.wait(timeout=60)
 
 
 def restricted_kubeconfig(

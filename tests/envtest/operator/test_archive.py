@@ -131,7 +131,7 @@ async def test_what_is_of_no_build_goes_and_nothing_of_another_installation(
     await until(is_gone)
     assert await has(archive, kept)
     first.terminate()
-    await asyncio.to_thread(first.wait, 20)
+    await asyncio.to_thread(first.wait, 60)
     await archive.put(gone[0], b"kept")
     marker = key(lab.namespace, "owner", "owner")
     await archive.put(marker, b"another")

@@ -7,7 +7,6 @@ from collections.abc import Callable, Coroutine
 from contextlib import aclosing
 
 import pytest
-from promised import promised
 
 from berth_core.kube.errors import AlreadyExistsError
 from berth_core.kube.types import Kind, Object
@@ -30,7 +29,20 @@ from .builds import (
     started,
 )
 from .killing import Happens, deleted, kill, made, succeed
-from .lab import BERTH, BUILDS, DEPLOYMENTS, INSTANCES, KEY, PODS, POLICIES, SECRETS, Lab, condition, mounted
+from .lab import (
+    BERTH,
+    BUILDS,
+    DEPLOYMENTS,
+    INSTANCES,
+    KEY,
+    PODS,
+    POLICIES,
+    SECRETS,
+    UNSWEPT_SECONDS,
+    Lab,
+    condition,
+    mounted,
+)
 from .process import Operators
 
 pytestmark = pytest.mark.apiserver
@@ -110,14 +122,14 @@ async def test_a_script_has_a_secret_that_its_status_names_first_and_each_attemp
         assert int(named) < int(run["metadata"]["resourceVersion"]), "the status comes before the Job"
         await lab.client.patch(BUILDS, lab.namespace, "one", {"spec": {"cancel": attempt}})
         await is_over(lab, "one")
-        await lab.until_gone(SECRETS, secret)
+        await lab.until_gone(SECRETS, secret, seconds=UNSWEPT_SECONDS)
         await lab.client.patch(BUILDS, lab.namespace, "one", {"spec": {"attempt": attempt + 1}})
     assert nonces[0] != nonces[1]
 
 
 async def _first(lab: Lab, since: str, holds: Callable[[Object], bool]) -> str:
     """Version at which something first holds of a Build."""
-    async with asyncio.timeout(promised(10)), aclosing(lab.client.watch(BUILDS, lab.namespace, since)) as events:
+    async with asyncio.timeout(60), aclosing(lab.client.watch(BUILDS, lab.namespace, since)) as events:
         async for event in events:
             if event.type != "BOOKMARK" and holds(event.object):
                 return str(event.object["metadata"]["resourceVersion"])

@@ -41,7 +41,7 @@ async def leading(world: World) -> AsyncIterator[None]:
 
 async def until(world: World, wd: WorkspaceDeployment, reason: str) -> Sight:
     """Look again until the verdict is another one."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         look = world.state(Slices).look
         while (seen := look(world.client, wd)) is None or seen.reason != reason:  # noqa: ASYNC110 (as passes look)
             await asyncio.sleep(0.05)
@@ -62,7 +62,7 @@ async def test_slices_are_read_of_drivers_that_somebody_names_and_no_longer_than
         assert state.drivers == {driver.name}
         state.forget("lab", "one")
         assert state.look(world.client, deployment("two", {})) is None, "it names no device any more"
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while state.drivers:  # noqa: ASYNC110 (nothing reports that nobody names a driver any more)
                 await asyncio.sleep(0.05)
         await until(world, one, "DevicesFound")

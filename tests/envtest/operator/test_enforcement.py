@@ -45,7 +45,7 @@ def answering(ports: list[int], way_out: tuple[str, str]) -> Iterator[None]:
 
 async def probe_pod(lab: Lab, but: str = "") -> Object:
     """The probe's pod, once there is one of another name than ``but``."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         listed, version = await lab.client.list(PODS, lab.namespace, labels={"berth.dev/probe": ""})
         for pod in listed:
             if pod["metadata"]["name"] != but:

@@ -146,7 +146,7 @@ async def from_snapshot(plane: Plane, operators: Operators, lab: Lab, snapshot: 
     await lab.until(DEPLOYMENTS, "one", lambda o: condition(o, "Available") == "Free")
     later, other = [await held(lab, name, node) for name in ("one", "two")]
     process.send_signal(signal.SIGTERM)
-    process.wait(timeout=20)
+    process.wait(timeout=60)
     _, version = await lab.client.list(PODS, lab.namespace)
 
     plane.put_back(snapshot)

@@ -12,7 +12,7 @@ from promised import promised
 from berth_core.kube.types import Object
 from berth_core.leases import leasing
 
-from .lab import DEPLOYMENTS, INSTANCES, LEASES, Lab, condition
+from .lab import DEPLOYMENTS, INSTANCES, LEASES, SECONDS, Lab, condition
 from .process import Operators
 
 pytestmark = pytest.mark.apiserver
@@ -54,7 +54,7 @@ async def renewing(lab: Lab, name: str) -> AsyncIterator[list[float]]:
         await task
 
 
-async def online(lab: Lab, name: str, reason: str, seconds: float = promised(10)) -> Object:
+async def online(lab: Lab, name: str, reason: str, seconds: float = SECONDS) -> Object:
     return await lab.until(DEPLOYMENTS, name, lambda o: condition(o, "Online") == reason, seconds=seconds)
 
 

@@ -4,7 +4,6 @@ import asyncio
 from datetime import UTC, datetime
 
 import pytest
-from promised import promised
 
 from berth_cli.admin.deployments.quarantine import release
 from berth_core.kube.types import Kind
@@ -215,7 +214,7 @@ async def test_without_hooks_no_job_is_made(lab: Lab) -> None:
     container = {"name": "c", "image": "i"}
     spec = {"template": {"spec": {"restartPolicy": "Never", "containers": [container]}}}
     await lab.client.create(JOBS, lab.namespace, {"metadata": {"name": "marker"}, "spec": spec})
-    async with asyncio.timeout(promised(10)):
+    async with asyncio.timeout(60):
         watching = lab.client.watch(JOBS, lab.namespace, version)
         event = await anext(event async for event in watching if event.type != "BOOKMARK")
     assert event.object["metadata"]["name"] == "marker", "it is the first Job ever made there"

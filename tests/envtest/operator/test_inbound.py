@@ -90,7 +90,7 @@ async def test_one_address_leads_to_the_pod_of_each_lease_while_it_lasts_and_els
         if user == "bob":
             # Nobody tells an operator that begins what happened before.
             first.send_signal(signal.SIGKILL)
-            await asyncio.to_thread(first.wait, 20)
+            await asyncio.to_thread(first.wait, 60)
         await lab.client.patch(INSTANCES, lab.namespace, user, {"spec": {"terminate": True}})
         if user == "bob":
             operators.start(**LAB)

@@ -28,7 +28,7 @@ async def test_what_is_made_for_an_ended_instance_is_cleared_by_the_next_leader(
     await lab.client.patch(INSTANCES, lab.namespace, "mine", {"spec": {"terminate": True}})
     await lab.until(INSTANCES, "mine", lambda o: condition(o, "Ended", "status") == "True")
     first.send_signal(signal.SIGTERM)
-    await asyncio.to_thread(first.wait, 20)
+    await asyncio.to_thread(first.wait, 60)
     labels = {"app.kubernetes.io/managed-by": "berth", "berth.dev/instance": public_id, "berth.dev/epoch": "1"}
     metadata: Object = {"name": f"i-{public_id}", "labels": labels}
     selector = {"matchLabels": labels}
@@ -78,7 +78,7 @@ async def test_what_is_made_for_an_epoch_of_a_warm_pod_that_is_over_is_cleared(l
     await lab.until(INSTANCES, "mine", lambda o: condition(o, "Ended", "status") == "True")
     next_secrets = mounted(await lab.until(PODS, coming, bool, seconds=20))
     first.send_signal(signal.SIGTERM)
-    await asyncio.to_thread(first.wait, 20)
+    await asyncio.to_thread(first.wait, 60)
     labels = {**names.epoch_labels(1, "one"), names.WARM_LABEL: "true"}
     metadata: Object = {"name": warm, "labels": labels}
     await lab.client.create(SECRETS, lab.namespace, {"metadata": metadata, "stringData": {"ssh_host_ed25519_key": "x"}})
@@ -129,7 +129,7 @@ async def test_what_is_made_for_a_build_that_is_over_is_cleared(lab: Lab, operat
     runs = await build(lab, "runs")
     await started(lab, runs, "fetch")
     first.send_signal(signal.SIGTERM)
-    await asyncio.to_thread(first.wait, 20)
+    await asyncio.to_thread(first.wait, 60)
     for public_id in (over, runs):
         metadata: Object = {"name": f"b-{public_id}-1", "labels": names.build_labels(public_id, 1)}
         await lab.client.create(SECRETS, lab.namespace, {"metadata": metadata, "stringData": {"key": "x"}})
@@ -154,7 +154,7 @@ async def test_what_shuts_a_pod_in_stays_though_its_build_is_over(lab: Lab, oper
         await says(lab, pod, "Failed", fetch=ended(1, '{"error": "RecipeMissing", "message": "none"}'))
         await is_over(lab, name)
     first.send_signal(signal.SIGTERM)
-    await asyncio.to_thread(first.wait, 20)
+    await asyncio.to_thread(first.wait, 60)
     # Policies are looked at in the order of their names: once the second is gone, the first was seen.
     for name, policy in (("silent", "b-0-first"), ("over", "b-1-second")):
         labels = names.build_labels(made[name], 1)
@@ -188,7 +188,7 @@ async def test_secrets_of_a_live_lease_that_no_status_names_are_cleared(lab: Lab
     public_id = bound["metadata"]["uid"]
     kept += mounted(await lab.until(PODS, f"i-{public_id}", bool, seconds=20))
     first.send_signal(signal.SIGTERM)
-    await asyncio.to_thread(first.wait, 20)
+    await asyncio.to_thread(first.wait, 60)
     lost = {
         f"i-{public_id}-e1-0123abcd": names.lease_labels(public_id, 1, "one"),
         f"i-{public_id}-e1-0123abcd-agent": names.lease_labels(public_id, 1, "one"),

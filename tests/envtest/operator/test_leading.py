@@ -51,7 +51,7 @@ async def pair(lab: Lab, operators: Operators) -> str:
 
 def ready(port: int) -> None:
     """Wait until a replica answers that it is ready."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         try:
             if json.loads(urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=2).read())["watching"]:

@@ -102,7 +102,7 @@ async def test_epochs_of_instances_that_have_ended_are_not_used_again(lab: Lab, 
         await lab.until(INSTANCES, name, lambda o: condition(o, "Ended", "status") == "True", seconds=40)
     await lab.until(DEPLOYMENTS, "one", lambda o: condition(o, "Available") == "Free")
     process.send_signal(signal.SIGTERM)
-    process.wait(timeout=20)
+    process.wait(timeout=60)
     await lab.client.delete(DEPLOYMENTS, lab.namespace, "one")
     await strip(lab, "one")
     # A manifest that was exported has the finalizer, and says nothing of what was there.
@@ -125,7 +125,7 @@ async def test_what_an_older_version_looked_at_keeps_its_lease_its_warm_pod_and_
     holder = await lab.claimed("leased")
     await lab.until(INSTANCES, holder, lambda o: condition(o, "Bound", "status") == "True")
     process.send_signal(signal.SIGTERM)
-    process.wait(timeout=20)
+    process.wait(timeout=60)
     for name in ("leased", "fresh"):
         await strip(lab, name)
     before = {name: await uid(lab, name) for name in ("leased", "fresh")}

@@ -12,7 +12,7 @@ from berth_core import ids, names
 from berth_core.kube.types import Kind, Object
 
 from .killing import Happens, kill_when
-from .lab import DEPLOYMENTS, INSTANCES, PODS, POLICIES, SECRETS, Lab, condition
+from .lab import DEPLOYMENTS, INSTANCES, PODS, POLICIES, SECRETS, UNSWEPT_SECONDS, Lab, condition
 from .process import Operators
 from .test_build_egress import gets_to
 
@@ -85,7 +85,7 @@ async def test_a_lease_opens_its_own_machine_and_nothing_of_others_and_closes_it
     assert ARM not in ruleset
     assert holder["status"]["machine"] == ONE
     await ended(lab, "ada")
-    await lab.until_gone(POLICIES, f"i-{holder['metadata']['uid']}")
+    await lab.until_gone(POLICIES, f"i-{holder['metadata']['uid']}", seconds=UNSWEPT_SECONDS)
 
 
 async def test_a_change_counts_from_the_next_lease_on(lab: Lab, operators: Operators) -> None:
@@ -122,7 +122,7 @@ async def test_a_warm_pod_is_shut_until_its_lease_and_made_anew_for_another_mach
     assert holder["status"].get("warm"), "the pod that was kept warm"
     assert (gets_to(policy, ARM, PORT), gets_to(policy, BESIDE, PORT)) == (False, True)
     await ended(lab, "ada")
-    await lab.until_gone(POLICIES, name)
+    await lab.until_gone(POLICIES, name, seconds=UNSWEPT_SECONDS)
 
 
 async def test_hooks_of_the_lease_reach_the_machine_and_users_do_not_reach_them(lab: Lab, operators: Operators) -> None:
@@ -191,7 +191,7 @@ async def test_a_bind_of_a_former_leader_that_lands_late_opens_nothing(lab: Lab,
     await lab.deployment("two", machine=machine(f"{BESIDE}/32"))
     holder = await bound(lab, "one", "ada")
     first.send_signal(signal.SIGTERM)
-    await asyncio.to_thread(first.wait, 20)
+    await asyncio.to_thread(first.wait, 60)
     # As if that leader had read "two" while it named the endpoints of "one", and its write had come only now.
     late = await lab.claimed("two")
     told = {"id": late, "deployment": "two", "epoch": 1, "nonce": "0a1b2c3d", "machine": ONE}

@@ -14,7 +14,7 @@ from berth_core.kube.types import Object
 from berth_core.leases import leasing
 from berth_dev.envtest.puppets import Puppets
 
-from .lab import DEPLOYMENTS, INSTANCES, Lab, condition
+from .lab import DEPLOYMENTS, INSTANCES, SECONDS, Lab, condition
 from .process import Operators
 from .robot import NETWORK, Robot, robot
 
@@ -48,7 +48,7 @@ def elsewhere(arm: Robot, host: str) -> Object:
     return {"type": "bench", "health": {"host": host, "tcp": arm.port, "every": 1}}
 
 
-async def online(lab: Lab, name: str, reason: str, seconds: float = 15) -> Object:
+async def online(lab: Lab, name: str, reason: str, seconds: float = SECONDS) -> Object:
     return await lab.until(DEPLOYMENTS, name, lambda o: condition(o, "Online") == reason, seconds=seconds)
 
 
@@ -114,7 +114,7 @@ async def test_a_free_machine_is_probed_and_a_leased_one_left_alone(lab: Lab, op
     assert condition(held, "Reachable") == "Answers", "a verdict stays while nobody asks"
     await lab.client.patch(INSTANCES, lab.namespace, instance, {"spec": {"terminate": True}})
     await lab.until(DEPLOYMENTS, "one", lambda o: condition(o, "Available") == "Free")
-    await arm.hears(before + 1, 5)
+    await arm.hears(before + 1, SECONDS)
 
 
 @pytest.mark.alone
@@ -146,14 +146,14 @@ async def test_a_holder_is_told_of_a_machine_that_stops_and_keeps_the_lease(
     pod = f"i-{instance}"
     await arm.switch_off()
     await lab.until(INSTANCES, instance, lambda o: condition(o, "MachineReachable") == "NoAnswer", seconds=20)
-    await puppets.until(lambda: "machine one has not answered since" in puppets.states[pod]["notice"], 10)
+    await puppets.until(lambda: "machine one has not answered since" in puppets.states[pod]["notice"], SECONDS)
     await lab.told("NoAnswer", "The machine one has not answered since")
     held = await lab.get(DEPLOYMENTS, "one")
     assert (condition(held, "Available"), held["status"]["lease"]["instance"]) == ("Leased", instance)
     assert condition(await lab.get(INSTANCES, instance), "Ready", "status") == "True"
     await arm.switch_on()
     await lab.until(INSTANCES, instance, lambda o: condition(o, "MachineReachable") == "Answers")
-    await puppets.until(lambda: not puppets.states[pod]["notice"], 10)
+    await puppets.until(lambda: not puppets.states[pod]["notice"], SECONDS)
 
 
 async def test_nobody_has_the_operator_connect_to_what_is_no_machine(
@@ -174,7 +174,7 @@ async def test_nobody_has_the_operator_connect_to_what_is_no_machine(
         told = await online(lab, name, "AddressForbidden")
         assert (condition(told, "Available"), condition(told, "Reachable", "status")) == ("Offline", "Unknown")
         assert "is not probed, since" in (condition(told, "Available", "message") or "")
-    await arm.hears(len(arm.connected) + 3, 10)  # others are probed in this time
+    await arm.hears(len(arm.connected) + 3, SECONDS)  # others are probed in this time
     assert other.connected == []
     await other.switch_off()
 

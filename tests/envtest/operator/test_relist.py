@@ -43,7 +43,7 @@ async def test_a_pod_that_went_before_its_watch_began_holds_nothing_up(
     uid = await build(lab, "one")
     pod = await pod_of(lab, await started(lab, uid, "fetch"))
     first.send_signal(signal.SIGTERM)
-    await asyncio.to_thread(first.wait, 20)
+    await asyncio.to_thread(first.wait, 60)
     await lab.client.patch(BUILDS, lab.namespace, "one", {"spec": {"cancel": 1}})
     async with serving(operators.kubeconfig, LateWatch) as gateway:
         operators.start(KUBECONFIG=str(gateway.kubeconfig(operators.kubeconfig, tmp_path / "late.kubeconfig")), **CI)

@@ -143,7 +143,7 @@ async def test_after_a_restore_all_have_ended_and_the_next_lease_has_a_new_epoch
     assert refused.returncode == 1
     assert "the operator runs" in refused.stderr
     process.send_signal(signal.SIGTERM)
-    process.wait(timeout=20)
+    process.wait(timeout=60)
     made = await lab.reservation("later", "bob", deployments=["one"], wish={"deployments": ["one"]})
     exported = backup.export()
     await backup.lose()
@@ -209,7 +209,7 @@ async def test_a_deployment_waits_after_a_restore_for_a_pod_that_was_kept_warm_a
     for pod in pods.values():
         await run_on_a_silent_node(lab, node, pod)
     process.send_signal(signal.SIGTERM)
-    process.wait(timeout=20)
+    process.wait(timeout=60)
     exported = backup.export()
     await backup.lose()
     backup.put_back(exported)

@@ -8,7 +8,7 @@ import pytest
 from berth_core import ids, names
 from berth_core.kube.types import Object
 
-from .lab import INSTANCES, PODS, POLICIES, TYPES, Lab, condition
+from .lab import INSTANCES, PODS, POLICIES, TYPES, UNSWEPT_SECONDS, Lab, condition
 from .process import Operators
 
 pytestmark = pytest.mark.apiserver
@@ -52,7 +52,7 @@ async def test_it_outlives_its_type_as_long_as_a_pod_is_there_and_comes_back_whe
     instance = await opened(lab)
     before = await lab.get(POLICIES, WALL)
     first.send_signal(signal.SIGTERM)
-    await asyncio.to_thread(first.wait, 20)
+    await asyncio.to_thread(first.wait, 60)
     await lab.client.delete(POLICIES, lab.namespace, WALL)
     operators.start()
     again = await lab.until(POLICIES, WALL, lambda o: o["metadata"]["uid"] != before["metadata"]["uid"], seconds=30)
@@ -73,7 +73,7 @@ async def test_with_exact_sources_it_lets_in_the_operator_alone_and_each_lease_i
     assert sources(await lab.get(POLICIES, WALL)) == []
     assert sources(await lab.get(POLICIES, f"i-{instance}")) == [f"{SOURCE}/32"]
     await lab.client.patch(INSTANCES, lab.namespace, instance, {"spec": {"terminate": True}})
-    await lab.until_gone(POLICIES, f"i-{instance}")
+    await lab.until_gone(POLICIES, f"i-{instance}", seconds=UNSWEPT_SECONDS)
 
 
 async def test_exact_sources_count_for_leases_that_run_when_they_are_turned_on(lab: Lab, operators: Operators) -> None:
@@ -86,6 +86,6 @@ async def test_exact_sources_count_for_leases_that_run_when_they_are_turned_on(l
     await lab.until(INSTANCES, instance, lambda o: condition(o, "Bound", "status") == "True")
     assert await lab.absent(POLICIES, warm)
     first.send_signal(signal.SIGTERM)
-    await asyncio.to_thread(first.wait, 20)
+    await asyncio.to_thread(first.wait, 60)
     operators.start(**EXACT)
     await lab.until(POLICIES, WALL, lambda o: all("from" in entry for entry in o["spec"]["ingress"]), seconds=30)

@@ -209,7 +209,7 @@ async def test_a_pod_is_not_written_between_its_creation_and_its_end(lab: Lab, o
     await bound(lab, "mine")
     told = []
     await lab.client.patch(INSTANCES, lab.namespace, "mine", {"spec": {"terminate": True}})
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         async for event in lab.client.watch(PODS, lab.namespace, version, fields={"metadata.name": name_of(lab, 1)}):
             if event.type != "BOOKMARK":
                 told.append((event.type, bool(event.object["metadata"].get("deletionTimestamp"))))
@@ -250,7 +250,7 @@ async def without_a_name(lab: Lab, operators: Operators) -> Object:
     pod = await lab.client.patch(PODS, lab.namespace, first, stays)
     _, version = await lab.client.list(DEPLOYMENTS, lab.namespace)
     await lock(lab, locked=True)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         async for event in lab.client.watch(DEPLOYMENTS, lab.namespace, version):
             if event.type != "BOOKMARK" and is_unnamed(event.type, event.object):
                 break

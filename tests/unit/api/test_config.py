@@ -16,6 +16,7 @@ def test_the_defaults_are_those_of_the_chart() -> None:
     assert config.metrics_listen == Listen(str(IPv4Address(0)), 9090)
     assert config.public_url is None
     assert config.kubeconfig is None
+    assert config.body_seconds == 30
 
 
 def test_values_are_read() -> None:
