@@ -4,6 +4,8 @@ import itertools
 import os
 import socket
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from berth_dev.errors import ClusterError
 
@@ -34,3 +36,12 @@ def free_port() -> int:
         _claims.append(claim)
         return port
     raise ClusterError(f"all ports from {FIRST} to {FIRST + COUNT - 1} are taken")
+
+
+@contextmanager
+def closed_port(address: str = "127.0.0.1") -> Iterator[int]:
+    """Give a port that refuses connections and is nobody else's meanwhile: a socket holds it without listening."""
+    with socket.socket() as held:
+        held.bind((address, 0))
+        port: int = held.getsockname()[1]
+        yield port

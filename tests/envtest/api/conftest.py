@@ -16,7 +16,7 @@ from berth_core.keys import webhooks
 from berth_core.kube.connection import connected
 from berth_dev.envtest.apiserver import ApiServer
 from berth_dev.envtest.testing import Namespaces, make_namespaces
-from berth_dev.ports import free_port
+from berth_dev.ports import closed_port
 
 from . import process
 from .gateway import Gateway, gateway
@@ -73,11 +73,11 @@ def api(setting: Setting) -> Iterator[Api]:
 def away(setting: Setting) -> Iterator[Api]:
     """A process whose cluster is out of reach."""
     nowhere = setting.folder / "away.kubeconfig"
-    nobody = f"https://127.0.0.1:{free_port()}"
-    nowhere.write_text(setting.kubeconfig.read_text().replace(setting.server.url, nobody))
     settings = setting.environment(KUBECONFIG=str(nowhere))
-    with process.running(settings, setting.folder / "away.log", until="/healthz") as running:
-        yield running
+    with closed_port() as port:
+        nowhere.write_text(setting.kubeconfig.read_text().replace(setting.server.url, f"https://127.0.0.1:{port}"))
+        with process.running(settings, setting.folder / "away.log", until="/healthz") as running:
+            yield running
 
 
 @pytest_asyncio.fixture(scope="session")

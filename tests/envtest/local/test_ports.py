@@ -1,9 +1,12 @@
 """Ports for what is started on this machine: by several processes at once, none is given twice."""
 
+import socket
 import subprocess
 import sys
 
-from berth_dev.ports import COUNT, FIRST
+import pytest
+
+from berth_dev.ports import COUNT, FIRST, closed_port
 
 TAKE = "from berth_dev.ports import free_port; print(*(free_port() for _ in range(50)), flush=True); input()"
 
@@ -20,3 +23,13 @@ def test_what_several_processes_are_given_is_free_and_theirs_alone() -> None:
             taker.communicate("\n", timeout=30)
     assert len(given) == len(set(given)) == 200
     assert all(FIRST <= port < FIRST + COUNT for port in given)
+
+
+def test_a_closed_port_refuses_and_nobody_else_can_take_it() -> None:
+    with closed_port() as port:
+        for _ in range(3):
+            with pytest.raises(ConnectionRefusedError):
+                socket.create_connection(("127.0.0.1", port), timeout=5)
+        for address in ("127.0.0.1", ""):
+            with pytest.raises(OSError, match="in use"):
+                socket.create_server((address, port))
