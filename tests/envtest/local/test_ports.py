@@ -3,10 +3,12 @@
 import socket
 import subprocess
 import sys
+import uuid
+from contextlib import ExitStack
 
 import pytest
 
-from berth_dev.ports import COUNT, FIRST, closed_port
+from berth_dev.ports import COUNT, FIRST, claimed, closed_port
 
 TAKE = "from berth_dev.ports import free_port; print(*(free_port() for _ in range(50)), flush=True); input()"
 
@@ -33,3 +35,14 @@ def test_a_closed_port_refuses_and_nobody_else_can_take_it() -> None:
         for address in ("127.0.0.1", ""):
             with pytest.raises(OSError, match="in use"):
                 socket.create_server((address, port))
+
+
+def test_a_number_is_one_blocks_alone_and_free_after_it() -> None:
+    kind = f"test-{uuid.uuid4()}"
+    with ExitStack() as stack:
+        assert {stack.enter_context(claimed(kind, 5)) for _ in range(5)} == set(range(5))
+        code = f"from berth_dev.ports import claimed; claimed({kind!r}, 5).__enter__()"
+        other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+        assert "are taken" in other.stderr
+    with claimed(kind, 5) as number:
+        assert number in range(5)
