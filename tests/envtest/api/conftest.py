@@ -50,14 +50,18 @@ def signer() -> Signer:
 
 @pytest.fixture(scope="session")
 def setting(apiserver: ApiServer, signer: Signer, tmp_path_factory: pytest.TempPathFactory) -> Setting:
-    folder = tmp_path_factory.mktemp("api")
-    namespaces = make_namespaces(apiserver)
+    return make_setting(apiserver, signer, tmp_path_factory.mktemp("api"))
+
+
+def make_setting(server: ApiServer, signer: Signer, folder: Path) -> Setting:
+    """Make namespaces, keys and the account of the API."""
+    namespaces = make_namespaces(server)
     write_keys(folder / "jwks.json", signer)
     (folder / "public-key").write_text(webhooks.public_key(material.new_webhook_keys()["ed25519.pem"]))
     # The API server refuses lists of a new kind for a moment; kubectl waits that out.
-    apiserver.kubectl("get", "wt,wd,inst,rsv,fwr,vpnc,acr,acct,tok,trv,proj,bld", "--all-namespaces")
-    kubeconfig = process.restricted_kubeconfig(apiserver, namespaces, folder)
-    return Setting(apiserver, namespaces, kubeconfig, folder / "jwks.json", folder)
+    server.kubectl("get", "wt,wd,inst,rsv,fwr,vpnc,acr,acct,tok,trv,proj,bld", "--all-namespaces")
+    kubeconfig = process.restricted_kubeconfig(server, namespaces, folder)
+    return Setting(server, namespaces, kubeconfig, folder / "jwks.json", folder)
 
 
 @pytest.fixture(scope="session")
