@@ -51,6 +51,14 @@ def apiserver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
         yield server
 
 
+@pytest.fixture(scope="module")
+def own_apiserver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
+    """The same for one module alone, which changes what all on a server see, such as CRDs."""
+    with tiers.running(tmp_path_factory.mktemp("own-apiserver")) as server:
+        apply_crds(server)
+        yield server
+
+
 @pytest.fixture(scope="session")
 def controllers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
     """The same with kube-controller-manager: garbage collection, service accounts."""

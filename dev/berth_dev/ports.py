@@ -1,9 +1,11 @@
-"""TCP ports for servers on this machine."""
+"""TCP ports for servers on this machine, and other numbers that only one test at a time may have."""
 
 import itertools
 import os
 import socket
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from berth_dev.errors import ClusterError
 
@@ -34,3 +36,26 @@ def free_port() -> int:
         _claims.append(claim)
         return port
     raise ClusterError(f"all ports from {FIRST} to {FIRST + COUNT - 1} are taken")
+
+
+@contextmanager
+def closed_port(address: str = "127.0.0.1") -> Iterator[int]:
+    """Give a port that refuses connections and is nobody else's meanwhile: a socket holds it without listening."""
+    with socket.socket() as held:
+        held.bind((address, 0))
+        port: int = held.getsockname()[1]
+        yield port
+
+
+@contextmanager
+def claimed(kind: str, count: int) -> Iterator[int]:
+    """Give a number below ``count`` that nobody else has meanwhile; its claim is as a port's."""
+    for number in (next(_numbers) % count for _ in range(count)):
+        with socket.socket(socket.AF_UNIX) as claim:
+            try:
+                claim.bind(f"\0berth-{kind}-{number}")
+            except OSError:
+                continue
+            yield number
+            return
+    raise ClusterError(f"all {count} numbers of the kind {kind} are taken")

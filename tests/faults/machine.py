@@ -6,7 +6,6 @@ time, always at the same address; a rule there sends node ports to port 22, as k
 
 import asyncio
 import base64
-import itertools
 import json
 import os
 import shutil
@@ -24,6 +23,7 @@ from berth_core.kube.client import Client
 from berth_core.kube.errors import ConflictError, NotFoundError
 from berth_core.kube.types import Kind, Object
 from berth_dev.paths import REPOSITORY
+from berth_dev.ports import claimed
 from berth_operator.instances.manifests.pod import CLOSED
 
 from ..envtest.agent.netns import NetNS, sh
@@ -36,7 +36,6 @@ NET = int(IPv4Address("198.19.0.0"))
 CLONED = json.dumps({"commit": COMMIT})
 """Last words of what clones a repository."""
 _DONE: Final[Object] = {"terminated": {"exitCode": 0}, "running": None}
-_numbers = itertools.count()
 NODE_PORTS = """table ip ports {
   chain prerouting { type nat hook prerouting priority dstnat; tcp dport 30000-32767 redirect to :22; }
 }
@@ -46,9 +45,7 @@ NODE_PORTS = """table ip ports {
 class Machine:
     """See the module; made by :func:`machine`."""
 
-    def __init__(self, client: Client, namespace: str, folder: Path) -> None:
-        # Four addresses for each machine of this process; processes that run at the same time have other numbers.
-        number = os.getpid() % 256 * 64 + next(_numbers) % 64
+    def __init__(self, client: Client, namespace: str, folder: Path, number: int) -> None:
         self._client, self._namespace, self._folder = client, namespace, folder
         self.name = f"node-{namespace}"
         self.host, self.ip = str(IPv4Address(NET + number * 4 + 1)), str(IPv4Address(NET + number * 4 + 2))
@@ -234,16 +231,17 @@ def _ended(pod: Object) -> Object:
 @asynccontextmanager
 async def machine(client: Client, namespace: str, folder: Path) -> AsyncIterator[Machine]:
     """A node that runs the pods of a namespace."""
-    made = Machine(client, namespace, folder)
-    try:
-        await made.join()
-        running = asyncio.create_task(made.run())
+    with claimed("machine", 1 << 14) as number:  # four addresses each
+        made = Machine(client, namespace, folder, number)
         try:
-            yield made
+            await made.join()
+            running = asyncio.create_task(made.run())
+            try:
+                yield made
+            finally:
+                running.cancel()
+                with suppress(asyncio.CancelledError):
+                    await running  # one that has failed says so
         finally:
-            running.cancel()
-            with suppress(asyncio.CancelledError):
-                await running  # one that has failed says so
-    finally:
-        await asyncio.to_thread(made.remove)
-        await client.delete(NODES, None, made.name)
+            await asyncio.to_thread(made.remove)
+            await client.delete(NODES, None, made.name)

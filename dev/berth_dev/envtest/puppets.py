@@ -11,7 +11,7 @@ import re
 import ssl
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from ipaddress import IPv4Address
@@ -26,6 +26,7 @@ from berth_core import names
 from berth_core.kube.client import Client
 from berth_core.kube.errors import NotFoundError
 from berth_core.kube.types import Kind, Object
+from berth_dev.ports import claimed
 
 PODS: Final = Kind("v1", "pods")
 SECRETS: Final = Kind("v1", "secrets")
@@ -36,9 +37,16 @@ AT_ONCE: Final = 32
 FIRST: Final = IPv4Address("127.64.0.1")
 
 
+@contextmanager
+def own_addresses() -> Iterator[IPv4Address]:
+    """Give the first of 256 addresses on loopback that no other test has meanwhile."""
+    with claimed("loopback", 1 << 15) as number:
+        yield FIRST + number * 256
+
+
 @dataclass
 class Puppets:
-    """One node and the pods on it. ``first`` is the first address; tests side by side take others.
+    """One node and the pods on it. ``first`` is the first address; tests side by side take ``own_addresses``.
 
     Pods of builds and of hooks, in which no agent is, are left to the test.
     """

@@ -4,7 +4,6 @@ Addresses are from the benchmarking range 198.18.0.0/15 and the documentation ra
 """
 
 import http.client
-import itertools
 import json
 import os
 import signal
@@ -13,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -31,7 +31,6 @@ ROOT = Path(__file__).parents[3]
 EPOCH = 3
 INSTANCE = "0190a0b0-0000-7000-8000-000000000001"
 OPERATOR, OPERATOR6 = "198.18.200.9", "2001:db8:200::9"
-_numbers = itertools.count(os.getpid() % 10000 * 100)
 
 
 class Answer(NamedTuple):
@@ -45,8 +44,8 @@ class Pod:
     ip, ip6 = "198.18.200.2", "2001:db8:200::2"
 
     def __init__(self, folder: Path) -> None:
-        number = next(_numbers) % 100000
-        self.inside, self.outside = NetNS(f"berth-pod{number}"), NetNS(f"berth-out{number}")
+        name = uuid.uuid4()
+        self.inside, self.outside = NetNS(f"berth-pod-{name}"), NetNS(f"berth-out-{name}")
         self.secret, self.run, self.state = folder / "secret", folder / "run", folder / "state"
         self.folder = folder
         for path in (self.secret, self.run, self.state):

@@ -16,7 +16,7 @@ from berth_core.keys import webhooks
 from berth_core.kube.connection import connected
 from berth_dev.envtest.apiserver import ApiServer
 from berth_dev.envtest.testing import Namespaces, make_namespaces
-from berth_dev.ports import free_port
+from berth_dev.ports import closed_port
 
 from . import process
 from .gateway import Gateway, gateway
@@ -50,14 +50,18 @@ def signer() -> Signer:
 
 @pytest.fixture(scope="session")
 def setting(apiserver: ApiServer, signer: Signer, tmp_path_factory: pytest.TempPathFactory) -> Setting:
-    folder = tmp_path_factory.mktemp("api")
-    namespaces = make_namespaces(apiserver)
+    return make_setting(apiserver, signer, tmp_path_factory.mktemp("api"))
+
+
+def make_setting(server: ApiServer, signer: Signer, folder: Path) -> Setting:
+    """Make namespaces, keys and the account of the API."""
+    namespaces = make_namespaces(server)
     write_keys(folder / "jwks.json", signer)
     (folder / "public-key").write_text(webhooks.public_key(material.new_webhook_keys()["ed25519.pem"]))
     # The API server refuses lists of a new kind for a moment; kubectl waits that out.
-    apiserver.kubectl("get", "wt,wd,inst,rsv,fwr,vpnc,acr,acct,tok,trv,proj,bld", "--all-namespaces")
-    kubeconfig = process.restricted_kubeconfig(apiserver, namespaces, folder)
-    return Setting(apiserver, namespaces, kubeconfig, folder / "jwks.json", folder)
+    server.kubectl("get", "wt,wd,inst,rsv,fwr,vpnc,acr,acct,tok,trv,proj,bld", "--all-namespaces")
+    kubeconfig = process.restricted_kubeconfig(server, namespaces, folder)
+    return Setting(server, namespaces, kubeconfig, folder / "jwks.json", folder)
 
 
 @pytest.fixture(scope="session")
@@ -73,11 +77,11 @@ def api(setting: Setting) -> Iterator[Api]:
 def away(setting: Setting) -> Iterator[Api]:
     """A process whose cluster is out of reach."""
     nowhere = setting.folder / "away.kubeconfig"
-    nobody = f"https://127.0.0.1:{free_port()}"
-    nowhere.write_text(setting.kubeconfig.read_text().replace(setting.server.url, nobody))
     settings = setting.environment(KUBECONFIG=str(nowhere))
-    with process.running(settings, setting.folder / "away.log", until="/healthz") as running:
-        yield running
+    with closed_port() as port:
+        nowhere.write_text(setting.kubeconfig.read_text().replace(setting.server.url, f"https://127.0.0.1:{port}"))
+        with process.running(settings, setting.folder / "away.log", until="/healthz") as running:
+            yield running
 
 
 @pytest_asyncio.fixture(scope="session")

@@ -173,8 +173,9 @@ class World:
 
 
 async def eventually(holds: Callable[[], Awaitable[bool]], seconds: float = WAIT_SECONDS) -> None:
-    """Look again and again until something holds; other tasks run in between, also where `holds` waits for nothing."""
-    deadline = time.monotonic() + seconds
+    """Look again and again until something holds, soon at first and less often later; other tasks run in between."""
+    deadline, pause = time.monotonic() + seconds, 0.005
     while not await holds():
         assert time.monotonic() < deadline, f"it did not come about within {seconds} s"
-        await asyncio.sleep(0)
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, 0.05)

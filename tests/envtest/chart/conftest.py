@@ -256,3 +256,4 @@ def until(holds: Callable[[], bool], complaint: str) -> None:
     deadline = time.monotonic() + 60
     while not holds():
         assert time.monotonic() < deadline, complaint
+        time.sleep(0.02)

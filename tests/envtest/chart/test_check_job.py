@@ -54,15 +54,7 @@ def odd(installed: ApiServer) -> Iterator[None]:
         for kind, name, namespace, spec in ODD:
             spec = spec | ({"expires": LATER} if kind == "IssuedToken" else {})
             obj = {"apiVersion": API, "kind": kind, "metadata": {"name": name, "namespace": namespace}, "spec": spec}
-
-            def is_made(obj: dict[str, Any] = obj) -> bool:
-                try:
-                    installed.kubectl("apply", "-f", "-", stdin=json.dumps(obj))
-                except ClusterError:
-                    return False  # it takes some moments until the looser schema counts
-                return True
-
-            until(is_made, f"{kind} {name} was never taken")
+            installed.kubectl("apply", "-f", "-", stdin=json.dumps(obj))
     installed.kubectl("create", "service", "clusterip", "other", "--tcp=80", "-n", WORKSPACES)
     installed.kubectl("apply", "-f", "-", stdin=json.dumps(OPENS))
     installed.kubectl("create", "deployment", "web", "--image=web", "--replicas=0", "-n", WORKSPACES)

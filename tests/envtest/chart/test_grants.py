@@ -69,6 +69,7 @@ def ask(installed: ApiServer) -> Iterator[Asking]:
             wrong = machine(grant=name, owners=["alice" if name == "of-alice" else "bob"], machine=network(outside))
             while made(API, "POST", MACHINES, wrong).status_code == 201:
                 assert time.monotonic() < until, "policy berth-grants is not in force"
+                time.sleep(0.02)
         yield made
         for path, obj in reversed(objects):
             made("", "DELETE", f"{path}/{obj['metadata']['name']}", dry=False)

@@ -1,7 +1,6 @@
 """The matrix of requests: roles and policies of the chart refuse everybody what is not theirs."""
 
 import json
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -12,7 +11,7 @@ from berth_dev.envtest.apiserver import ApiServer
 from berth_dev.envtest.asking import Asking, asking
 
 from . import matrix, matrix_kubernetes
-from .conftest import introduce
+from .conftest import introduce, until
 
 ROWS = [*matrix.rows(), *matrix_kubernetes.rows()]
 EXISTING = [*matrix.existing(), *matrix_kubernetes.existing()]
@@ -34,9 +33,7 @@ def ask(installed: ApiServer) -> Iterator[Asking]:
             _written(made, f"{matrix.collection('workspacedeployments')}/{name}/status", {"status": status})
         # The API server hears of the objects that a policy compares with some time after they were made.
         late = next(row for row in ROWS if row.what.endswith("overrides of another node"))
-        until = time.monotonic() + 60
-        while matrix.sent(made, matrix.ACCOUNTS["admin"], late):
-            assert time.monotonic() < until, "policy berth-overrides is not in force"
+        until(lambda: not matrix.sent(made, matrix.ACCOUNTS["admin"], late), "policy berth-overrides is not in force")
         yield made
         for path, obj in reversed(EXISTING):
             one = f"{path}/{obj['metadata']['name']}"

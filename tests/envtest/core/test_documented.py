@@ -1,5 +1,6 @@
 """The manifests of docs/how-to/hooks.md and presence.md, as a lab's administrator would apply them."""
 
+import asyncio
 import re
 import textwrap
 import time
@@ -39,6 +40,7 @@ async def test_what_is_documented_about_hooks_and_heartbeats_works(
     until = time.monotonic() + 60
     while apiserver.kubectl(machine, *may, check=False).strip() != "yes":  # it hears of a new binding by a watch
         assert time.monotonic() < until, "the machine was never given its role"
+        await asyncio.sleep(0.05)
     patch = ["patch", "lease", wd.metadata.name, "-n", namespace, "--type=merge", "-p", RENEWED]
     apiserver.kubectl(machine, *patch)
     lease = await client.get(LEASES, namespace, wd.metadata.name)

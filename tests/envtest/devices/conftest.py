@@ -10,7 +10,7 @@ from berth_dev.envtest import apiserver as tiers
 from berth_dev.envtest.apiserver import ApiServer
 from berth_dev.envtest.testing import Namespaces, make_namespaces
 
-from .lab import Lab, hold_policy, lab
+from .lab import Lab, lab, policy_held
 
 OLDER = (
     "feature-gates=DRADeviceTaints=false,DRADeviceTaintRules=false",
@@ -19,11 +19,11 @@ OLDER = (
 """Flags that take device taints away, and add v1beta1 of the API. Without v1 it is never ready."""
 
 
-@pytest.fixture(scope="session")
-def policed(apiserver: ApiServer) -> ApiServer:
+@pytest.fixture(scope="module")
+def policed(apiserver: ApiServer) -> Iterator[ApiServer]:
     """The API server with the chart's policy."""
-    hold_policy(apiserver)
-    return apiserver
+    with policy_held(apiserver):
+        yield apiserver
 
 
 @pytest.fixture

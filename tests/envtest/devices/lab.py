@@ -229,17 +229,31 @@ def lab(server: ApiServer, namespaces: Namespaces, folder: Path, version: str = 
         made.stop()
 
 
-def hold_policy(server: ApiServer) -> None:
-    """Apply the chart's policy and return once the API server enforces it."""
-    server.kubectl("apply", "-f", "-", stdin=rendered(POLICY))
+@contextmanager
+def policy_held(server: ApiServer) -> Iterator[None]:
+    """Have the API server enforce the chart's policy; at the end it is gone, and in force no more."""
+    slices = "/apis/resource.k8s.io/v1/resourceslices"
+    bindings = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings"
+    account = "system:serviceaccount:anywhere:berth-devices"
     spec = {"driver": DRIVER, "nodeName": "n", "pool": {"name": "n", "generation": 1, "resourceSliceCount": 1}}
     body = {"apiVersion": "resource.k8s.io/v1", "kind": "ResourceSlice", "metadata": {"name": "n"}, "spec": spec}
-    account = "system:serviceaccount:anywhere:berth-devices"
-    deadline = time.monotonic() + SECONDS
     with asking(server) as ask:
-        ask("", "POST", "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", _everything(account), dry=False)
-        while "own node only" not in ask(account, "POST", "/apis/resource.k8s.io/v1/resourceslices", body).text:
-            assert time.monotonic() < deadline, "the policy berth-devices is not in force"
+
+        def until(*, refused: bool) -> None:
+            deadline = time.monotonic() + SECONDS
+            while ("own node only" in ask(account, "POST", slices, body).text) is not refused:
+                assert time.monotonic() < deadline, f"the policy's refusal is not {refused}"
+                time.sleep(0.02)
+
+        ask("", "POST", bindings, _everything(account), dry=False).raise_for_status()
+        try:
+            server.kubectl("apply", "-f", "-", stdin=rendered(POLICY))
+            until(refused=True)
+            yield
+        finally:
+            server.kubectl("delete", "--ignore-not-found", "-f", "-", stdin=rendered(POLICY))
+            until(refused=False)
+            ask("", "DELETE", f"{bindings}/probe-of-the-policy", dry=False).raise_for_status()
 
 
 def _everything(account: str) -> dict[str, Any]:

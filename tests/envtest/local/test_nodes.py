@@ -65,6 +65,7 @@ def spare() -> Iterator[Spare]:
     shutil.rmtree(folder)
 
 
+@pytest.mark.release(twin="tests/e2e/test_main_job.py")
 def test_starts_and_stops_again_and_again_also_after_a_crash(spare: Spare) -> None:
     spare.command("stop")
     spare.command("start")
@@ -86,6 +87,7 @@ def test_starts_and_stops_again_and_again_also_after_a_crash(spare: Spare) -> No
     spare.command("stop")
 
 
+@pytest.mark.release(twin="tests/e2e/test_main_job.py")
 def test_a_process_that_dies_is_started_again(spare: Spare) -> None:
     spare.command("start")
     killed = Identity.load(spare.state / "pids" / "kube-scheduler")

@@ -2,7 +2,6 @@
 
 import base64
 import os
-import secrets
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from ipaddress import IPv4Address
@@ -15,7 +14,7 @@ from recording import SWITCH, judged
 from berth_core.kube.connection import connected
 from berth_core.kube.types import Kind
 from berth_dev.envtest.apiserver import ApiServer
-from berth_dev.envtest.puppets import NODES, Puppets
+from berth_dev.envtest.puppets import NODES, Puppets, own_addresses
 from berth_dev.envtest.testing import Namespaces
 
 from .authority import authority
@@ -56,10 +55,16 @@ async def lab(apiserver: ApiServer, namespaces: Namespaces) -> AsyncIterator[Lab
 
 
 @pytest.fixture
-async def puppets(lab: Lab) -> AsyncIterator[Puppets]:
+def addresses() -> Iterator[IPv4Address]:
+    """First of the addresses on loopback that the test has for pods."""
+    with own_addresses() as first:
+        yield first
+
+
+@pytest.fixture
+async def puppets(lab: Lab, addresses: IPv4Address) -> AsyncIterator[Puppets]:
     """A node of the test's own, with pods and agents that are played."""
-    first = IPv4Address(f"127.{64 + secrets.randbelow(128)}.{secrets.randbelow(256)}.1")
-    made = Puppets(lab.client, lab.namespace, f"node-of-{lab.namespace}", first)
+    made = Puppets(lab.client, lab.namespace, f"node-of-{lab.namespace}", addresses)
     address = {"status": {"addresses": [{"type": "InternalIP", "address": "198.51.100.11"}]}}
     async with made.playing():
         await lab.client.patch(NODES, None, made.node, address, subresource="status")

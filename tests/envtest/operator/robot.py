@@ -1,13 +1,13 @@
 """A machine at an address of its own, which listens or not. The operator refuses loopback."""
 
 import asyncio
-import secrets
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network
 
-from berth_dev.ports import free_port
+from berth_dev.ports import claimed, free_port
 
 NETWORK = "198.18.128.0/17"
 """Of the range for benchmarks: no route leads there but to the addresses that tests add."""
@@ -65,15 +65,16 @@ class Robot:
 @asynccontextmanager
 async def robot() -> AsyncIterator[Robot]:
     """A machine that is switched on."""
-    host = f"198.18.{128 + secrets.randbelow(128)}.{1 + secrets.randbelow(254)}"
-    await _address("add", host)
-    made = Robot(host, free_port())
-    try:
-        await made.switch_on()
-        yield made
-    finally:
-        await made.switch_off()
-        await _address("del", host)
+    with claimed("robot", 32_000) as number:
+        host = str(IPv4Network(NETWORK)[1 + number])
+        await _address("add", host)
+        made = Robot(host, free_port())
+        try:
+            await made.switch_on()
+            yield made
+        finally:
+            await made.switch_off()
+            await _address("del", host)
 
 
 async def _address(word: str, host: str) -> None:

@@ -44,6 +44,7 @@ async def a_private_key_without_an_instance_goes(lab: Lab) -> None:
     await lab.until_gone(SECRETS, f"i-{OTHER_GHOST}", seconds=75, namespace=lab.namespaces.access)
 
 
+@pytest.mark.release(twin="tests/unit/operator/leases/test_orphan.py")
 async def test_what_is_overdue_is_ended_given_back_or_deleted(lab: Lab) -> None:
     await lab.type(limits={"startTimeout": 10})
     await lab.deployment("slow")

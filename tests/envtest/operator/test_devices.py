@@ -5,7 +5,6 @@ played.
 """
 
 import asyncio
-import secrets
 from collections.abc import AsyncIterator, Iterator
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -53,10 +52,9 @@ async def field(controllers: ApiServer, scheduler: None, spaces: Namespaces) -> 
 
 
 @pytest.fixture
-async def driver(field: Lab) -> AsyncIterator[Driver]:
+async def driver(field: Lab, addresses: IPv4Address) -> AsyncIterator[Driver]:
     """A driver on a node whose kubelet and agents are played."""
-    first = IPv4Address(f"127.{64 + secrets.randbelow(128)}.{secrets.randbelow(256)}.1")
-    puppets = Puppets(field.client, field.namespace, f"node-of-{field.namespace}", first, binds=False)
+    puppets = Puppets(field.client, field.namespace, f"node-of-{field.namespace}", addresses, binds=False)
     made = Driver(field, puppets.node)
     async with puppets.playing():
         address = {"status": {"addresses": [{"type": "InternalIP", "address": "198.51.100.11"}]}}

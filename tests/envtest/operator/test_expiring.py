@@ -1,6 +1,5 @@
 """Many leases that end at the same moment. The bench (bench/expiry.py) does it with 1,000 of them."""
 
-import secrets
 from ipaddress import IPv4Address
 
 import pytest
@@ -16,9 +15,10 @@ pytestmark = [pytest.mark.alone, pytest.mark.apiserver, pytest.mark.usefixtures(
 COUNT = 100
 
 
-async def test_a_hundred_that_expire_together_are_marked_and_deleted_within_seconds(lab: Lab) -> None:
-    first = IPv4Address(f"127.{64 + secrets.randbelow(128)}.{secrets.randbelow(256)}.1")
-    puppets = Puppets(lab.client, lab.namespace, f"node-of-{lab.namespace}", first)
+async def test_a_hundred_that_expire_together_are_marked_and_deleted_within_seconds(
+    lab: Lab, addresses: IPv4Address
+) -> None:
+    puppets = Puppets(lab.client, lab.namespace, f"node-of-{lab.namespace}", addresses)
     async with puppets.playing():
         figures = await expire_together(lab.client, puppets, COUNT, lead=30)
     assert len(figures.marked) == len(figures.deleting) == len(figures.given_back) == COUNT

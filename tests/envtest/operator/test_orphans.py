@@ -75,6 +75,9 @@ def gives_up(request: web.Request, body: bytes) -> bool:
     return takes_name or gives_back
 
 
+@pytest.mark.release(
+    twin="tests/sim/test_orphans.py::test_a_create_that_comes_when_its_lease_is_given_up_keeps_it_or_finds_its_name_taken"
+)
 async def test_an_instance_that_comes_while_its_lease_is_given_up_keeps_it(
     lab: Lab, operators: Operators, tmp_path: Path
 ) -> None:
@@ -96,6 +99,9 @@ async def test_an_instance_that_comes_while_its_lease_is_given_up_keeps_it(
         assert (await lab.lease("one") or {}).get("instance") == instance
 
 
+@pytest.mark.release(
+    twin="tests/sim/test_orphans.py::test_a_create_that_comes_when_its_lease_is_given_up_keeps_it_or_finds_its_name_taken"
+)
 async def test_the_name_of_an_instance_that_does_not_come_is_taken_before_its_lease_goes_back(
     lab: Lab, operator: Process
 ) -> None:

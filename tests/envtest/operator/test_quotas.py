@@ -172,6 +172,7 @@ async def test_many_instances_at_once_get_as_many_leases_as_may_be(lab: Lab, ope
     assert len(await slots.held(lab.client, places(lab), "bench", "ada")) == 3
 
 
+@pytest.mark.release(twin="tests/unit/operator/leases/test_slots.py")
 async def test_a_slot_whose_taker_is_gone_is_dropped_and_the_one_who_waits_has_its_turn(
     lab: Lab, operators: Operators
 ) -> None:

@@ -19,7 +19,7 @@ from berth_core.kube.types import Object
 from berth_core.trace.commits import Commit
 from berth_core.trace.judge import judge
 from berth_dev.envtest.apiserver import ApiServer, running
-from berth_dev.envtest.puppets import NODES, Puppets
+from berth_dev.envtest.puppets import NODES, Puppets, own_addresses
 from berth_dev.envtest.testing import apply_crds, make_namespaces
 from berth_dev.paths import REPOSITORY
 
@@ -40,7 +40,16 @@ def audited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[ApiServe
 
 
 @pytest.fixture(scope="module")
-async def told(audited: tuple[ApiServer, Path], tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Commit], Path]:
+def addresses() -> Iterator[IPv4Address]:
+    """As in conftest.py, for all tests here."""
+    with own_addresses() as first:
+        yield first
+
+
+@pytest.fixture(scope="module")
+async def told(
+    audited: tuple[ApiServer, Path], addresses: IPv4Address, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[list[Commit], Path]:
     """Trace and audit log of lives of leases: HTTP, a reservation's turn, kubectl, a warm pod."""
     server, log = audited
     namespaces, folder = make_namespaces(server), tmp_path_factory.mktemp("operator")
@@ -48,7 +57,7 @@ async def told(audited: tuple[ApiServer, Path], tmp_path_factory: pytest.TempPat
         lab_in(server, namespaces) as lab,
         recording(lab.client, lab.namespace, namespaces.release) as recorder,
     ):
-        puppets = Puppets(lab.client, lab.namespace, f"node-of-{lab.namespace}", IPv4Address("127.99.7.1"))
+        puppets = Puppets(lab.client, lab.namespace, f"node-of-{lab.namespace}", addresses)
         operators = Operators(restricted_kubeconfig(server, namespaces, folder), namespaces, folder)
         async with puppets.playing():
             address = {"status": {"addresses": [{"type": "InternalIP", "address": "198.51.100.11"}]}}

@@ -339,6 +339,7 @@ async def test_a_turn_that_had_begun_goes_on_however_old_its_lease_is(lab: Lab, 
     assert (await served(lab, "mine"))["epoch"] == 1
 
 
+@pytest.mark.release(twin="tests/unit/operator/leases/test_orphan.py::test_only_a_name_that_berth_drew_may_come_late")
 async def test_a_lease_for_what_was_given_up_goes_back(lab: Lab, operators: Operators) -> None:
     await lab.type()
     await looked_at(lab.client, await lab.create(DEPLOYMENTS, "one", {"type": "bench"}))
@@ -351,6 +352,9 @@ async def test_a_lease_for_what_was_given_up_goes_back(lab: Lab, operators: Oper
     assert [obj["spec"]["user"] for obj in await made_for_use(lab)] == ["bob"]
 
 
+@pytest.mark.release(
+    twin="tests/unit/operator/leases/test_orphan.py::test_a_lease_is_held_by_who_lives_and_has_no_other_deployment"
+)
 async def test_a_second_lease_for_the_same_turn_goes_back_and_harms_nothing(lab: Lab, operators: Operators) -> None:
     """A process that was stopped in the middle of a write may write after another has taken over."""
     await lab.type()

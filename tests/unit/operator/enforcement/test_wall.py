@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import pytest
 from promised import promised
 
-from berth_dev.ports import free_port
+from berth_dev.ports import closed_port, free_port
 from berth_operator.enforcement.canary import LINE, listen
 from berth_operator.enforcement.wall import NO_SERVICE, Canary, Sample, sample, stands
 
@@ -73,7 +73,8 @@ async def test_a_control_port_that_takes_connections_and_says_nothing_is_no_proo
     silent = await asyncio.start_server(lambda _reader, _writer: None, HERE, 0)
     async with silent:
         control = silent.sockets[0].getsockname()[1]
-        assert (await sample(Canary(HERE, control, free_port())))[0] is Sample.SILENT
+        with closed_port() as port:
+            assert (await sample(Canary(HERE, control, port)))[0] is Sample.SILENT
 
 
 async def test_a_slow_network_is_waited_for_and_both_ports_get_the_same_time() -> None:
@@ -83,7 +84,8 @@ async def test_a_slow_network_is_waited_for_and_both_ports_get_the_same_time() -
         writer.close()
 
     async with await asyncio.start_server(late, HERE, 0) as slow:
-        assert await stands([Canary(HERE, slow.sockets[0].getsockname()[1], free_port())], 30) == ""
+        with closed_port() as port:
+            assert await stands([Canary(HERE, slow.sockets[0].getsockname()[1], port)], 30) == ""
 
 
 async def test_without_an_address_it_fails_at_once_and_its_last_line_says_what_to_do() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from berth_cli.admin.keys.material import new_authority
 from berth_core.resources.workspacedeployment import HttpHealth
-from berth_dev.ports import free_port
+from berth_dev.ports import closed_port
 from berth_operator.presence.decide import Outcome
 from berth_operator.presence.probe import LINE_BYTES, ask
 from berth_operator.presence.target import Target
@@ -49,7 +49,8 @@ async def asked(port: int, path: str = "/", *, tls: bool = False, seconds: float
 async def test_a_port_that_accepts_answers_and_a_closed_one_does_not() -> None:
     async with serving(silent) as port:
         assert await ask(Target("127.0.0.1", port), 5) == Outcome(answered=True)
-    told = await ask(Target("127.0.0.1", free_port()), 5)
+    with closed_port() as port:
+        told = await ask(Target("127.0.0.1", port), 5)
     assert told is not None
     assert not told.answered
     assert "refused" in told.why
