@@ -24,7 +24,7 @@ from aiohttp import web
 
 from berth_core import names
 from berth_core.kube.client import Client
-from berth_core.kube.errors import NotFoundError
+from berth_core.kube.errors import ConflictError, NotFoundError
 from berth_core.kube.types import Kind, Object
 from berth_dev.ports import claimed
 
@@ -98,7 +98,7 @@ class Puppets:
         await self.client.patch(NODES, None, self.node, status, subresource="status")
 
     async def _run(self, runner: web.AppRunner) -> None:
-        """Follow the pods; one task at a time handles each."""
+        """Follow the pods; a pod that changes while it is handled is handled again, maybe beside that."""
         addresses = self._addresses()
         digests: dict[str, str] = {}
         latest: dict[str, Object] = {}
@@ -153,11 +153,14 @@ class Puppets:
                 at: Object = {"phase": "Running", "podIP": address, "podIPs": [{"ip": address}]}
                 running = _containers(pod, {"running": {"startedAt": _now()}}, self.last_words)
                 await self._report(pod, at | running)
-        except NotFoundError:
+        except (ConflictError, NotFoundError):  # it has changed or gone meanwhile: its next event is played
             return
 
     async def _report(self, pod: Object, status: Object) -> None:
-        await self.client.patch(PODS, self.namespace, pod["metadata"]["name"], {"status": status}, subresource="status")
+        """Report of a pod as it was seen: another task may have reported its end since."""
+        metadata = {"resourceVersion": pod["metadata"]["resourceVersion"]}
+        body: Object = {"metadata": metadata, "status": status}
+        await self.client.patch(PODS, self.namespace, pod["metadata"]["name"], body, subresource="status")
 
     def _addresses(self) -> Iterator[IPv4Address]:
         address = self.first

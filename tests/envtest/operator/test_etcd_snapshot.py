@@ -29,7 +29,7 @@ from .lab import DEPLOYMENTS, INSTANCES, LEASES, PODS, Lab, condition
 from .process import Operators, restricted_kubeconfig
 from .test_restoring import NODES, attest, ended, launch, run_on_a_silent_node
 
-pytestmark = pytest.mark.apiserver
+pytestmark = [pytest.mark.apiserver, pytest.mark.release(twin="tests/envtest/operator/test_restoring.py")]
 
 ABOVE = 1_000_000
 WAIT_SECONDS = 60.0

@@ -128,6 +128,7 @@ async def alive(lab: Lab, name: str) -> bool:
     return "reason" not in (await lab.get(INSTANCES, name))["status"]
 
 
+@pytest.mark.release(twin="tests/unit/operator/instances/test_keepalive.py")
 async def test_silence_ends_what_must_be_pinged_and_what_has_expired_is_deleted(
     lab: Lab, operators: Operators, apiserver: ApiServer, tmp_path: Path
 ) -> None:
