@@ -15,6 +15,7 @@ BALANCER, BALANCED = "balancer", "198.51.100.60"
 """A Service, and its address (of RFC 5737)."""
 
 
+@pytest.mark.release(twin="tests/e2e/test_main_job.py::test_the_source_address_that_asked_is_the_one_that_is_let_in")
 def test_a_callers_address_is_his_own_whichever_node_answers_and_whichever_has_the_instance(
     lab: Lab, ada: Person, bob: Person
 ) -> None:
@@ -40,6 +41,7 @@ def test_a_callers_address_is_his_own_whichever_node_answers_and_whichever_has_t
             lab.kubectl("delete", "wt,wd", name, "-n", NAMESPACE)
 
 
+@pytest.mark.release(twin="tests/envtest/operator/test_load_balancer.py")
 def test_a_load_balancer_that_keeps_addresses_lets_in_whom_the_rules_name(lab: Lab, ada: Person, bob: Person) -> None:
     """The machine has no load balancer: the test gives a Service an address, and clients a route to it by the node."""
     instance = ada.takes(DEPLOYMENT_TYPE)

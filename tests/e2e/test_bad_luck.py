@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from lab import DEPLOYMENT_TYPE, NAMESPACE, Lab, Person
 from promised import promised
 from shell import Shell
@@ -18,6 +19,7 @@ def in_force(lab: Lab, instance: str) -> Any:
     return next(c for c in rule["status"]["conditions"] if c["type"] == "InForce")
 
 
+@pytest.mark.release(twin="tests/envtest/operator/test_ending.py")
 def test_types_that_cannot_start_fail_with_the_reason(lab: Lab, ada: Person) -> None:
     """At once: each is tried for 20 s."""
     image = {"image": "localhost/berth-workspace:dev"}
@@ -50,6 +52,7 @@ def test_a_workspace_that_crashes_comes_back_within_its_lease(lab: Lab, ada: Per
     ada.ends(instance)
 
 
+@pytest.mark.release(twin="tests/envtest/operator/test_cordoned.py")
 def test_a_pod_that_is_evicted_is_made_again_under_the_same_lease(lab: Lab, ada: Person, bob: Person) -> None:
     instance = ada.takes(DEPLOYMENT_TYPE)
     before, shown = lab.get("instance", instance)["status"], in_force(lab, instance)
@@ -68,6 +71,7 @@ def test_a_pod_that_is_evicted_is_made_again_under_the_same_lease(lab: Lab, ada:
     ada.ends(instance)
 
 
+@pytest.mark.release(twin="tests/envtest/operator/test_extending.py")
 def test_a_lease_says_in_the_shell_when_it_ends_and_ends_then(lab: Lab, ada: Person) -> None:
     instance = ada.takes(DEPLOYMENT_TYPE, expire_d=20)
     info = ada.asks("GET", f"/instance/{instance}").json

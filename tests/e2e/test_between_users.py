@@ -23,6 +23,7 @@ def shell(script: str) -> dict[str, object]:
     return {"command": ["sh", "-c", script], "timeout": 60}
 
 
+@pytest.mark.release(twin="tests/envtest/operator/test_hooks_with_controllers.py")
 def test_a_machine_is_prepared_reset_and_lent_again(lab: Lab, ada: Person, bob: Person) -> None:
     hooks = {"prepare": shell("test $BERTH_HOOK = prepare"), "reset": shell("exit 0"), "healthCheck": shell("exit 0")}
     deployment = lab.makes_type("cared_for", TEMPLATE, hooks=hooks)
@@ -40,6 +41,7 @@ def test_a_machine_is_prepared_reset_and_lent_again(lab: Lab, ada: Person, bob: 
         assert lab.objects("jobs", f"berth.dev/instance={instance}") == []
 
 
+@pytest.mark.release(twin="tests/envtest/operator/test_hooks.py")
 def test_a_machine_that_fails_its_check_is_lent_again_only_when_somebody_says_so(lab: Lab, ada: Person) -> None:
     deployment = lab.makes_type("ailing", TEMPLATE, hooks={"healthCheck": shell("echo the arm is stuck; exit 3")})
     ada.ends(ada.takes("ailing"), ENDED_SECONDS)

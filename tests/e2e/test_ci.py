@@ -128,7 +128,7 @@ def done(builds: Builds, scene: Scene) -> dict[str, Build]:
         "no-branch": {"branch": "none"},
         **{
             name: {"branch": name}
-            for name in ("fails", "modules", "no-modules", "leaves", "leaves-much", "snoops", "late", *WRONG)
+            for name in ("modules", "no-modules", "leaves", "leaves-much", "snoops", "late", *WRONG)
         },
     }
     started = {}
@@ -142,6 +142,7 @@ def done(builds: Builds, scene: Scene) -> dict[str, Build]:
 
 
 @pytest.mark.timeout(900)  # all builds of the module, which it waits for first
+@pytest.mark.release(twin="tests/unit/ci/test_clone.py")
 def test_a_branch_a_tag_a_commit_and_a_commit_of_a_branch_are_built(
     builds: Builds, scene: Scene, done: dict[str, Build]
 ) -> None:
@@ -162,8 +163,8 @@ def test_a_branch_a_tag_a_commit_and_a_commit_of_a_branch_are_built(
         assert builds.leftovers(build) == []
 
 
-def test_a_script_that_fails_ends_there_with_its_code(builds: Builds, done: dict[str, Build]) -> None:
-    build = done["fails"]
+def test_a_script_that_fails_ends_there_with_its_code(builds: Builds, scene: Scene) -> None:
+    build = builds.ended(builds.start(builds.project(scene.server.http("robot")), branch="fails"))
     assert summary(build) == ("failed", "ScriptFailed", "the script ended with exit code 3")
     assert build.status.exit_code == 3
     log = builds.log(build)
@@ -172,6 +173,7 @@ def test_a_script_that_fails_ends_there_with_its_code(builds: Builds, done: dict
     assert names_in(builds.artifacts(build)) == ["greeting.txt"], "kept of a failed build too"
 
 
+@pytest.mark.release(twin="tests/unit/ci/test_clone.py")
 def test_submodules_come_where_they_are_asked_for(builds: Builds, done: dict[str, Build]) -> None:
     assert summary(done["modules"])[0] == "passed"
     assert "from the library" in builds.log(done["modules"])
@@ -179,6 +181,7 @@ def test_submodules_come_where_they_are_asked_for(builds: Builds, done: dict[str
 
 
 @pytest.mark.parametrize("branch", WRONG)
+@pytest.mark.release(twin="tests/unit/ci/test_recipe.py")
 def test_a_file_that_is_wrong_is_told_by_line(done: dict[str, Build], branch: str) -> None:
     word, reason, message = summary(done[branch])
     assert (word, reason) == ("errored", WRONG[branch][1])
@@ -204,17 +207,20 @@ ERRORS = {
 
 
 @pytest.mark.parametrize("name", ERRORS)
+@pytest.mark.release(twin="tests/envtest/operator/test_builds.py")
 def test_what_cannot_be_built_says_why(done: dict[str, Build], name: str) -> None:
     word, reason, message = summary(done[name])
     assert (word, reason) == ("errored", ERRORS[name][0]), message
     assert ERRORS[name][1] in message
 
 
+@pytest.mark.release(twin="tests/envtest/operator/test_keeping.py")
 def test_a_log_is_kept_of_a_script_that_was_cut_off(builds: Builds, done: dict[str, Build]) -> None:
     assert builds.log(done["late"]).endswith("$ echo begun\nbegun\n$ sleep 600\n")
 
 
 @pytest.mark.parametrize("name", ["token", "deploy-key"])
+@pytest.mark.release(twin="tests/unit/ci/test_clone.py")
 def test_a_private_repository_is_cloned_and_its_credentials_stay_hidden(
     lab: Lab, builds: Builds, scene: Scene, done: dict[str, Build], name: str
 ) -> None:
@@ -227,6 +233,7 @@ def test_a_private_repository_is_cloned_and_its_credentials_stay_hidden(
         assert secret not in told
 
 
+@pytest.mark.release(twin="tests/unit/ci/test_artifacts.py")
 def test_artifacts_are_kept_without_what_leads_out(builds: Builds, done: dict[str, Build]) -> None:
     build = done["leaves"]
     kept = builds.artifacts(build)
@@ -239,6 +246,7 @@ def test_artifacts_are_kept_without_what_leads_out(builds: Builds, done: dict[st
     assert "the artifacts are larger than 1048576 bytes" in summary(much)[2]
 
 
+@pytest.mark.release(twin="tests/envtest/operator/test_build_egress.py")
 def test_a_script_has_no_power_over_the_cluster(builds: Builds, done: dict[str, Build]) -> None:
     lines = builds.log(done["snoops"]).splitlines()
     assert "api True" in lines, "it cannot connect to the API server"
@@ -284,6 +292,7 @@ def test_a_build_runs_a_command_on_its_machine_though_the_operator_is_killed(
     assert builds.leftovers(build) == []
 
 
+@pytest.mark.release(twin="tests/envtest/operator/test_builds.py")
 def test_a_cancel_ends_the_script_and_the_lease_and_a_restart_begins_anew(
     lab: Lab, builds: Builds, scene: Scene
 ) -> None:
@@ -313,6 +322,7 @@ def test_a_cancel_ends_the_script_and_the_lease_and_a_restart_begins_anew(
 @pytest.mark.parametrize(
     ("people", "each"), [pytest.param(4, 4, marks=pytest.mark.short), pytest.param(10, 5, marks=pytest.mark.long)]
 )
+@pytest.mark.release(twin="tests/envtest/operator/test_builds.py")
 async def test_many_builds_at_once_run_five_at_a_time_and_each_script_once(
     lab: Lab, builds: Builds, scene: Scene, people: int, each: int
 ) -> None:

@@ -102,6 +102,7 @@ def _events(lines: Iterator[str]) -> Iterator[tuple[str, str, int]]:
             yield fields.get("event", "message"), fields["data"], int(fields.get("id", 0))
 
 
+@pytest.mark.release(twin="tests/envtest/api/test_s5_ci_logs.py")
 def test_a_build_is_followed_while_it_runs(ada: Person, bob: Person, server: GitServer) -> None:
     body = {"ns": "spoken", "repo_type": "git", "repo_url": server.http("spoken"), "repo_branch": "main"}
     asked = ada.asks("POST", "/ci/new", body)
@@ -146,6 +147,7 @@ def fetched(person: Person, path: str) -> bytes:
     return subprocess.run(command, capture_output=True, check=True, timeout=60).stdout
 
 
+@pytest.mark.release(twin="tests/envtest/operator/test_build_statuses.py")
 def test_the_status_of_a_commit_is_told_outside(lab: Lab, ada: Person, server: GitServer, hub: Hub) -> None:
     body = {"ns": "told", "repo_type": "git", "repo_url": server.http("spoken"), "repo_branch": "fails"}
     first = ada.asks("POST", "/ci/new", body).json["jid"]

@@ -87,6 +87,7 @@ def test_another_host_key_is_refused(desk: Desk) -> None:
     desk.prints("end")
 
 
+@pytest.mark.release(twin="tests/envtest/cli_user/test_reaching.py")
 def test_a_vpn_s_profile_is_fetched_and_revoked(lab: Lab, desk: Desk) -> None:
     id_ = desk.prints("new", DEPLOYMENT_TYPE, "--vpn", "--wait", "-o", "name")
     made = desk.types("vpn", "get", "--file", "robot.ovpn")
@@ -105,6 +106,7 @@ def test_a_vpn_s_profile_is_fetched_and_revoked(lab: Lab, desk: Desk) -> None:
     desk.prints("end", id_)
 
 
+@pytest.mark.release(twin="tests/envtest/cli_user/test_holding.py")
 def test_what_people_see_while_they_wait_for_the_start(desk: Desk) -> None:
     with desk.terminal() as terminal:
         terminal.runs(f"berth new {DEPLOYMENT_TYPE} --wait")
@@ -124,6 +126,7 @@ def test_what_people_see_while_they_wait_for_the_start(desk: Desk) -> None:
         terminal.shows("code 0")
 
 
+@pytest.mark.release(twin="tests/envtest/cli_user/test_holding.py")
 def test_ctrl_c_in_the_queue_asks_and_does_as_told(desk: Desk, bob: Person) -> None:
     held = [bob.takes(DEPLOYMENT_TYPE) for _ in range(2)]
     question = "[c]ancel it, [l]eave it, [w]ait on"

@@ -16,6 +16,7 @@ def deployment(lab: Lab) -> Iterator[str]:
         yield name
 
 
+@pytest.mark.release(twin="tests/envtest/operator/test_silent_node.py")
 def test_a_machine_whose_kubelet_is_stopped_passes_to_nobody_until_it_is_heard_again(
     lab: Lab, cluster: BerthCluster, ada: Person, bob: Person, deployment: str
 ) -> None:
@@ -45,6 +46,7 @@ def test_a_lease_ends_and_passes_on_while_the_operator_reaches_no_agent(
     bob.ends(following)
 
 
+@pytest.mark.release(twin="tests/envtest/operator/test_leading.py")
 def test_a_leader_that_goes_on_when_another_leads_takes_nothing_from_the_next_holder(
     lab: Lab, ada: Person, bob: Person, deployment: str
 ) -> None:

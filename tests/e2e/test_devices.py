@@ -18,7 +18,7 @@ from berth_dev.cluster.devices import FIXED, Fixed, Plugged
 from berth_dev.components import kubernetes_version
 from berth_dev.envtest.testing import BerthCluster
 
-pytestmark = pytest.mark.nodes
+pytestmark = [pytest.mark.nodes, pytest.mark.release(twin="tests/envtest/devices/test_driver.py")]
 
 CLASS = "devices-of-tests"
 DRIVER = "devices.berth.dev"

@@ -9,7 +9,7 @@ from berth_dev.cluster.network import NODES
 from berth_dev.envtest.testing import BerthCluster
 from berth_dev.processes import Identity
 
-pytestmark = pytest.mark.nodes
+pytestmark = [pytest.mark.nodes, pytest.mark.release(twin="tests/envtest/operator/test_enforcement.py")]
 
 TYPE = "bench-arm"
 SAYS_SO = "condition=NetworkPolicyEnforced"

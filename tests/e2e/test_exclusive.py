@@ -54,6 +54,7 @@ def test_an_operator_killed_while_it_launches_loses_nothing(lab: Lab, ada: Perso
     assert lab.leftovers(instance) == []
 
 
+@pytest.mark.release(twin="tests/sim/test_histories.py")
 def test_an_operator_killed_while_it_tears_down_leaves_nothing(lab: Lab, ada: Person) -> None:
     instance = ada.takes(DEPLOYMENT_TYPE)
     deployment = lab.get("instance", instance)["status"]["deployment"]
@@ -67,6 +68,7 @@ def test_an_operator_killed_while_it_tears_down_leaves_nothing(lab: Lab, ada: Pe
     assert status["epoch"] == epoch
 
 
+@pytest.mark.release(twin="tests/envtest/agent/test_lifecycle.py")
 def test_a_killed_agent_comes_back_with_the_same_rules(lab: Lab, ada: Person, bob: Person) -> None:
     instance = ada.takes(DEPLOYMENT_TYPE)
     info = ada.asks("GET", f"/instance/{instance}").json

@@ -12,7 +12,7 @@ from berth_dev.cluster.network import NODES
 from berth_dev.envtest.testing import BerthCluster
 from berth_dev.processes import Identity
 
-pytestmark = pytest.mark.nodes
+pytestmark = [pytest.mark.nodes, pytest.mark.release(twin="tests/envtest/api/test_with_operator.py")]
 
 REASON = 'jsonpath={.status.conditions[?(@.type=="Ready")].reason}'
 SECONDS_TO_HEAR_OF_THE_END = 5

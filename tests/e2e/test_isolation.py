@@ -98,6 +98,7 @@ def test_root_in_a_workspace_is_nobody_on_the_node_and_its_firewall_holds(lab: L
     assert lab.leftovers(instance) == []
 
 
+@pytest.mark.release(twin="tests/envtest/operator/test_isolation.py")
 def test_the_agent_has_net_admin_and_nothing_else(lab: Lab, ada: Person) -> None:
     instance = ada.takes(DEPLOYMENT_TYPE)
     for process in processes(lab.get("pod", f"i-{instance}"), "agent"):
@@ -106,6 +107,7 @@ def test_the_agent_has_net_admin_and_nothing_else(lab: Lab, ada: Person) -> None
         assert (process["NoNewPrivs"], process["Seccomp"]) == ("1", "2")
 
 
+@pytest.mark.release(twin="tests/envtest/operator/test_isolation.py")
 def test_a_pod_that_needs_its_node_has_no_user_namespace_and_says_so(lab: Lab, ada: Person) -> None:
     hosts = {"name": "hosts", "mountPath": "/node-hosts", "hostPath": {"path": "/etc/hosts"}}
     lab.makes_type(TYPE, IMAGE | {"volumes": [hosts]})
@@ -115,6 +117,7 @@ def test_a_pod_that_needs_its_node_has_no_user_namespace_and_says_so(lab: Lab, a
     ada.ends(instance)
 
 
+@pytest.mark.release(twin="tests/envtest/operator/test_isolation.py")
 def test_the_vpn_makes_its_device_in_the_nodes_namespace_and_is_nobody_after_that(lab: Lab, ada: Person) -> None:
     instance = ada.takes(DEPLOYMENT_TYPE, vpn=True)
     lab.wait(f"instance/{instance}", "condition=VPNReady")
@@ -126,6 +129,7 @@ def test_the_vpn_makes_its_device_in_the_nodes_namespace_and_is_nobody_after_tha
     assert (server["NoNewPrivs"], server["Seccomp"]) == ("1", "2")
 
 
+@pytest.mark.release(twin="tests/envtest/operator/test_isolation.py")
 def test_a_type_runs_in_the_runtime_that_it_names(lab: Lab, cluster: BerthCluster, ada: Person) -> None:
     lab.makes_type(TYPE, IMAGE | {"runtimeClassName": "second"})
     for wanted, name in ((True, TYPE), (False, DEPLOYMENT_TYPE)):

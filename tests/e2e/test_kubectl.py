@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 
+import pytest
 from lab import DEPLOYMENT_TYPE, NAMESPACE, Lab, Person
 
 
@@ -55,6 +56,7 @@ def test_an_instance_applied_with_kubectl_becomes_ready(lab: Lab, ada: Person, b
     lab.kubectl("delete", "instance", "by-hand", "-n", NAMESPACE, "--timeout=30s")
 
 
+@pytest.mark.release(twin="tests/envtest/operator/test_turns.py")
 def test_an_instance_waits_while_its_deployment_is_lent_out(lab: Lab, ada: Person) -> None:
     deployment = ada.sees_free()
     instance = ada.takes(deployment)
@@ -67,6 +69,7 @@ def test_an_instance_waits_while_its_deployment_is_lent_out(lab: Lab, ada: Perso
     lab.kubectl("delete", "instance", "patient", "-n", NAMESPACE, "--timeout=30s")
 
 
+@pytest.mark.release(twin="tests/envtest/core/test_refusals.py")
 def test_wrong_yaml_is_refused_with_what_to_write(lab: Lab) -> None:
     said = applied(lab, "wrong", {"user": "ada"}, check=False)
     assert "give exactly one of spec.workspaceType and spec.deployments" in said

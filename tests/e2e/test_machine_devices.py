@@ -125,6 +125,7 @@ def allocated(claim: Any) -> str:
     return str(result["device"])
 
 
+@pytest.mark.release(twin="tests/envtest/operator/test_devices.py")
 def test_two_deployments_of_one_type_on_one_node_never_swap_their_devices(
     lab: Lab, ada: Person, bob: Person, arms: Callable[..., None]
 ) -> None:
@@ -145,6 +146,7 @@ def test_two_deployments_of_one_type_on_one_node_never_swap_their_devices(
             assert claims(lab, instances[name]) == []
 
 
+@pytest.mark.release(twin="tests/envtest/operator/test_device_slices.py")
 def test_a_device_that_nobody_plugged_in_is_named_and_its_deployment_is_not_lent(
     lab: Lab, ada: Person, arms: Callable[..., None]
 ) -> None:

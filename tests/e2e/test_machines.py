@@ -155,6 +155,7 @@ def test_a_robot_is_reached_by_its_lease_only_and_while_that_lasts(lab: Lab, ada
     assert found == {cell: expected(cell[0], cell[1]) for cell in CELLS}
 
 
+@pytest.mark.release(twin="tests/envtest/agent/test_machines.py")
 def test_of_a_syn_every_5_ms_none_gets_to_a_robot_but_in_its_lease(lab: Lab, ada: Person, bob: Person) -> None:
     """From the pod that becomes ada's, from before her lease until it is gone, and from two others all the time."""
     with ExitStack() as stack:
@@ -220,6 +221,7 @@ def comes_in(lab: Lab, source: str, where: str, *, seconds: float) -> dict[str, 
     return answers
 
 
+@pytest.mark.release(twin="tests/envtest/operator/test_inbound.py")
 def test_the_robot_reaches_the_workspace_of_each_lease_at_one_address_and_nobody_else_does(
     lab: Lab, ada: Person, bob: Person
 ) -> None:

@@ -11,7 +11,7 @@ from promised import promised
 
 from berth_dev.cluster.network import NETNS_FOLDER, NETWORK, OUTSIDE
 
-pytestmark = pytest.mark.nodes
+pytestmark = [pytest.mark.nodes, pytest.mark.release(twin="tests/envtest/operator/test_presence.py")]
 
 ROBOT = str(NETWORK[140])
 ELSEWHERE = str(NETWORK[141])

@@ -14,7 +14,7 @@ from places import IMAGE, more_addresses, networks_of_machines, routes
 from berth_dev.cluster.network import NETNS_FOLDER, NETWORK, OUTSIDE
 from berth_dev.cluster.outside import Outside
 
-pytestmark = pytest.mark.nodes
+pytestmark = [pytest.mark.nodes, pytest.mark.release(twin="tests/envtest/api/test_machines.py")]
 
 FIRST, SECOND = str(NETWORK[160]), str(NETWORK[161])
 GROUND: Final = f"{NETWORK[160]}/28"

@@ -72,6 +72,7 @@ def end_sandbox(lab: Lab, instance: str) -> None:
     os.kill(int(eldest.name), signal.SIGKILL)
 
 
+@pytest.mark.release(twin="tests/envtest/operator/test_repository.py")
 def test_the_holder_finds_his_repository_with_its_history_and_works_in_it(lab: Lab, ada: Person, scene: Scene) -> None:
     url = scene.arm.server.http("arm")
     instance = ada.takes(DEPLOYMENT_TYPE, repo={"url": url})
@@ -97,6 +98,7 @@ def test_the_holder_finds_his_repository_with_its_history_and_works_in_it(lab: L
     ada.ends(instance)
 
 
+@pytest.mark.release(twin="tests/envtest/operator/test_repository.py")
 def test_what_cannot_be_cloned_keeps_nobody_from_his_shell(
     lab: Lab, ada: Person, bob: Person, scene: Scene, shut_in: str
 ) -> None:

@@ -60,6 +60,7 @@ def test_a_token_revoked_at_one_replica_is_refused_at_the_other(ada: Person) -> 
     assert elsewhere(ada).asks("GET", "/instances").status == 200, "another token of the same person was ended too"
 
 
+@pytest.mark.release(twin="tests/envtest/cli/test_tokens.py")
 def test_the_command_line_lists_and_ends_a_token(lab: Lab, bob: Person) -> None:
     shown = renewed(bob, "--expires", "1h")
     sha256 = hashlib.sha256(shown.token.encode()).hexdigest()
@@ -77,6 +78,7 @@ def test_the_command_line_lists_and_ends_a_token(lab: Lab, bob: Person) -> None:
     assert state() == "revoked"
 
 
+@pytest.mark.release(twin="tests/envtest/api/test_s3_tokens_purged.py")
 def test_a_purge_ends_old_tokens_everywhere_and_new_ones_count(lab: Lab, ada: Person) -> None:
     first, second = (replace(ada, name="purger", token=lab.token("purger")) for _ in range(2))
     assert elsewhere(second).asks("GET", "/instances").status == 200
@@ -89,6 +91,7 @@ def test_a_purge_ends_old_tokens_everywhere_and_new_ones_count(lab: Lab, ada: Pe
     lab.kubectl("delete", "account", ids.user_object("purger"), "-n", "berth-access")
 
 
+@pytest.mark.release(twin="tests/envtest/api/test_s5_access_rules_lockout.py")
 def test_access_rules_and_the_lockout_are_obeyed_by_the_other_replica(lab: Lab, ada: Person, contended: str) -> None:
     root = replace(ada, name="root", token=lab.token("root", "--superuser"))
     there = elsewhere(ada)
@@ -108,6 +111,7 @@ def test_access_rules_and_the_lockout_are_obeyed_by_the_other_replica(lab: Lab, 
     there.ends(there.takes(contended))
 
 
+@pytest.mark.release(twin="tests/envtest/api/test_s5_sshkey_ka_extend.py")
 def test_an_extension_and_pings_hold_over_replicas_and_their_restart(lab: Lab, ada: Person) -> None:
     instance = ada.takes(DEPLOYMENT_TYPE, keepalive=True, expire_d=600)
     people = (ada, elsewhere(ada))

@@ -168,6 +168,7 @@ def test_a_profile_opens_the_workspace_to_its_holder_and_revoking_shuts_it(
     assert ada.asks("GET", f"/vpn/{instance}").status == 400
 
 
+@pytest.mark.release(twin="tests/envtest/agent/test_vpn.py")
 def test_eight_at_once_and_no_profile_opens_another_vpn(lab: Lab, ada: Person, bob: Person, folder: Path) -> None:
     lab.makes_type(TYPE, TEMPLATE)
     instance, info = takes(ada, TYPE, bob)

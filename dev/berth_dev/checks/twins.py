@@ -74,13 +74,16 @@ def _marks(file: str, source: str) -> Iterator[Release]:
     for node in ast.parse(source).body if "release(" in source else ():
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             for decorator in node.decorator_list:
-                yield from _releases(file, node.name, decorator)
+                yield from _releases(file, node.name, ast.Expr(decorator))
         elif isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "pytestmark":
-            yield from _releases(file, "", node.value)
+            yield from _releases(file, "", node)
 
 
-def _releases(file: str, test: str, where: ast.expr) -> Iterator[Release]:
-    for node in ast.walk(where):
+def _releases(file: str, test: str, where: ast.AST) -> Iterator[Release]:
+    """Marks below a node. Of a `pytest.param` they are of some cases of the test: the others may be its twin."""
+    for node in ast.iter_child_nodes(where):
+        is_param = isinstance(node, ast.Call) and ast.unparse(node.func) == "pytest.param"
+        yield from _releases(file, f"{test}[…]" if is_param else test, node)
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "pytest.mark.release":
             words = {word.arg: ast.literal_eval(word.value) for word in node.keywords}
             yield Release(file, test, words.get("twin"), words.get("reason", ""))

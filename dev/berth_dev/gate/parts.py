@@ -25,11 +25,10 @@ Stage = tuple[Part, ...]
 # Folders with long files come first, so that the workers end at about the same time. Simulation, specification and fuzz
 # rest on no clock of the machine, so they take the time that the tests of the cluster leave over.
 GATE: Final[tuple[Stage, ...]] = (
-    (Part("workers", (*WORKERS, "-m", "not alone and not release", "tests/envtest", "tests/unit"), 14 * MINUTE),),
-    (Part("alone", ("-m", "alone and not release", "tests/envtest", "tests/unit"), 5 * MINUTE),),
+    (Part("workers", (*WORKERS, "-m", "not release", "tests/envtest", "tests/unit"), 9 * MINUTE),),
     (
-        Part("nodes", ("-m", "not release", "tests/e2e"), 15 * MINUTE),
-        Part("beside", ("-m", "not release", "tests/sim", "tests/fuzz", "tests/spec"), 10 * MINUTE, is_nice=True),
+        Part("nodes", ("-m", "not release", "tests/e2e"), 6 * MINUTE),
+        Part("beside", ("-m", "not release", "tests/sim", "tests/fuzz", "tests/spec"), 6 * MINUTE, is_nice=True),
     ),
 )
 ALONE_IN_ALL: Final = ("tests/faults/", "tests/abuse/")

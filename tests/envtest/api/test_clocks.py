@@ -51,7 +51,18 @@ def client_of(api: Api, signer: Signer, user: str) -> httpx.AsyncClient:
     return user_client(api, signer.token(user, iat=None, exp=int(time.time()) + HOURS))
 
 
-@pytest.mark.parametrize(("mine", "others"), [(0, 60), (-60, 0)])
+@pytest.mark.parametrize(
+    ("mine", "others"),
+    [
+        (0, 60),
+        pytest.param(
+            *(-60, 0),
+            marks=pytest.mark.release(
+                twin="tests/envtest/api/test_clocks.py::test_two_replicas_a_minute_apart_make_one_instance_for_one_key"
+            ),
+        ),
+    ],
+)
 async def test_two_replicas_a_minute_apart_make_one_instance_for_one_key(
     mine: int, others: int, setting: Setting, world: World, signer: Signer
 ) -> None:
@@ -79,7 +90,21 @@ async def test_two_replicas_a_minute_apart_make_one_instance_for_one_key(
             assert (await second.post(f"/new/{kind}", headers=key)).json() == answer.json()
 
 
-@pytest.mark.parametrize("seconds", [3600, 3, -3])
+@pytest.mark.parametrize(
+    "seconds",
+    [
+        3600,
+        *(
+            pytest.param(
+                seconds,
+                marks=pytest.mark.release(
+                    twin="tests/envtest/api/test_clocks.py::test_a_replica_with_a_wrong_clock_moves_nobody_in_the_queue"
+                ),
+            )
+            for seconds in (3, -3)
+        ),
+    ],
+)
 async def test_a_replica_with_a_wrong_clock_moves_nobody_in_the_queue(
     seconds: int, setting: Setting, world: World, signer: Signer, api: Api
 ) -> None:

@@ -162,6 +162,7 @@ async def test_a_replica_that_is_ready_refuses_no_token_for_its_age(world: World
 
 
 @pytest.mark.alone
+@pytest.mark.release(twin="tests/envtest/api/test_s3_tokens_stale.py::test_a_silent_api_server")
 async def test_an_api_server_that_takes_its_time(away: Away) -> None:
     """Slow is not away: once there are connections enough to ask twice a second, no token is refused for it."""
     begun, away.proxy.lag = time.monotonic(), SLOW

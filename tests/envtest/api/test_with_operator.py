@@ -158,6 +158,7 @@ async def machine(lab: World, deployment: str, limit: int) -> Callable[[], Await
     return renew
 
 
+@pytest.mark.release(twin="tests/envtest/operator/test_heartbeats.py")
 async def test_a_machine_without_a_heartbeat_refuses_new_instances(release: Release, lab: World) -> None:
     kind = await lab.type()
     deployment = await lab.deployment(kind, heartbeat="lease")

@@ -100,6 +100,7 @@ def _may(server: ApiServer, *words: str) -> bool:
     return server.kubectl("auth", "can-i", *words, check=False).strip() == "yes"
 
 
+@pytest.mark.release(twin="tests/unit/cli/jobs/test_check.py")
 def test_what_the_new_version_would_refuse_is_listed_with_the_jobs_own_rights(odd: None, look: Any) -> None:
     code, lines = look(*VALUES)
     told = {line["check"]: line["event"] for line in lines if "check" in line}
@@ -124,6 +125,7 @@ def test_what_may_not_be_read_stops_no_upgrade_and_is_said(look: Any) -> None:
     assert all("cannot be listed" in told[check] for check in ("readable", "workloads", "fields"))
 
 
+@pytest.mark.release(twin="tests/unit/cli/jobs/test_check.py")
 def test_an_upgrade_can_add_a_workspace_namespace(installed: ApiServer, helm: Helm) -> None:
     """There are no nodes here, so the upgrade goes on until the first of its Jobs, after all that these need."""
     more = f"--set=namespaces.workspaces={{{WORKSPACES},lab-new}}"

@@ -146,6 +146,7 @@ def test_hooks_run_in_order_and_clear_up(installed: ApiServer, helm: Helm) -> No
         assert kinds[-1] == "Job"
 
 
+@pytest.mark.release(twin="tests/envtest/cli/test_uninstall.py")
 def test_after_an_uninstall_that_failed_berth_can_be_brought_back(installed: ApiServer, helm: Helm) -> None:
     """There are no nodes here, so the Job that ends leases never gets to run."""
     helm.install()
@@ -159,6 +160,7 @@ def test_after_an_uninstall_that_failed_berth_can_be_brought_back(installed: Api
     helm.install()
 
 
+@pytest.mark.release(twin="tests/envtest/cli/test_uninstall.py")
 def test_an_uninstall_keeps_kinds_namespaces_and_history(installed: ApiServer, helm: Helm) -> None:
     """The last test of this file: it installs again what it took away."""
     history = {

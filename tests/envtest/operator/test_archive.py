@@ -215,7 +215,20 @@ async def queue_age(operators: Operators) -> float:
     return float(answer.json()["queueAgeSeconds"])
 
 
-@pytest.mark.parametrize("listens", [True, False], ids=["hangs", "refuses"])
+@pytest.mark.parametrize(
+    "listens",
+    [
+        pytest.param(True, id="hangs"),
+        pytest.param(
+            False,
+            id="refuses",
+            marks=pytest.mark.release(
+                twin="tests/envtest/operator/test_archive.py::"
+                "test_leases_go_on_and_health_stays_good_while_an_archive_is_away"
+            ),
+        ),
+    ],
+)
 async def test_leases_go_on_and_health_stays_good_while_an_archive_is_away(
     lab: Lab, apiserver: ApiServer, operators: Operators, listens: bool
 ) -> None:

@@ -376,6 +376,7 @@ WITHOUT: list[tuple[str, Kind, Happens]] = [
 ]
 
 
+@pytest.mark.release(twin="tests/sim/test_histories.py")
 async def test_a_machine_is_given_back_after_a_kill_at_any_write(lab: Lab, operators: Operators) -> None:
     await lab.type()
     await lab.deployment("desk")
@@ -391,6 +392,7 @@ async def test_a_machine_is_given_back_after_a_kill_at_any_write(lab: Lab, opera
         await nothing_left(lab, uid)
 
 
+@pytest.mark.release(twin="tests/sim/test_histories.py")
 async def test_a_build_comes_to_its_end_after_a_kill_at_any_write(lab: Lab, operators: Operators) -> None:
     await project(lab)
     for number, (_, kind, happens) in enumerate(WITHOUT):

@@ -9,7 +9,7 @@ from .killing import Happens, deleted, kill_when, made, nothing_left
 from .lab import DEPLOYMENTS, INSTANCES, PODS, POLICIES, SECRETS, Lab, condition
 from .process import Operators
 
-pytestmark = pytest.mark.apiserver
+pytestmark = [pytest.mark.apiserver, pytest.mark.release(twin="tests/sim/test_histories.py")]
 
 PREPARING: list[tuple[str, Kind, Happens]] = [
     ("its Job is made", JOBS, made),

@@ -382,6 +382,7 @@ CLOSING: list[tuple[Kind, Happens]] = [
 """Writes of a lease that concern its device."""
 
 
+@pytest.mark.release(twin="tests/sim/test_histories.py")
 async def test_a_device_is_given_and_freed_after_a_kill_of_the_operator_at_any_write(
     field: Lab, driver: Driver, operators: Operators
 ) -> None:

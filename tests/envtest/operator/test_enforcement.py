@@ -67,6 +67,7 @@ def metric(port: int) -> str:
 
 
 @pytest.mark.alone
+@pytest.mark.release(twin="tests/unit/operator/enforcement/test_decide.py")
 async def test_what_the_cluster_enforces_is_a_condition_an_event_and_a_metric(
     lab: Lab, operators: Operators, apiserver: ApiServer
 ) -> None:

@@ -10,7 +10,12 @@ from berth_dev.envtest.puppets import Puppets
 
 from .lab import DEPLOYMENTS, PODS, SECRETS, SERVICES, Lab
 
-pytestmark = [pytest.mark.alone, pytest.mark.apiserver, pytest.mark.usefixtures("operator")]
+pytestmark = [
+    pytest.mark.alone,
+    pytest.mark.apiserver,
+    pytest.mark.usefixtures("operator"),
+    pytest.mark.release(twin="tests/envtest/operator/test_ending.py"),
+]
 
 COUNT = 100
 

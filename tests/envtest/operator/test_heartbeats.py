@@ -92,6 +92,9 @@ async def test_a_machine_that_falls_silent_is_offline_and_comes_back_by_itself(l
     await online(lab, "one", "LeaseMissing")
 
 
+@pytest.mark.release(
+    twin="tests/envtest/operator/test_heartbeats.py::test_a_machine_that_falls_silent_is_offline_and_comes_back_by_itself"
+)
 async def test_who_begins_to_lead_believes_neither_old_silence_nor_old_life(lab: Lab, operators: Operators) -> None:
     first = operators.start()
     await lab.type()

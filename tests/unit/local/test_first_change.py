@@ -16,6 +16,7 @@ PACKAGES = ("operator", "api", "agent", "core", "cli", "notifier", "ci", "device
 
 
 @pytest.mark.thorough
+@pytest.mark.release(twin="tests/unit/local/test_docs.py")
 def test_its_changes_apply_and_its_commands_say_what_it_shows(tmp_path: Path) -> None:
     listed = subprocess.run(
         ["git", "ls-files", "-co", "--exclude-standard"], cwd=REPOSITORY, capture_output=True, text=True, check=True

@@ -49,6 +49,13 @@ def test_another_twin_is_refused(tmp_path: Path, twin: str, complaint: str) -> N
         twins.check(tmp_path)
 
 
+def test_cases_that_stay_are_the_twin_of_those_that_go(tmp_path: Path) -> None:
+    case = 'pytest.param(2, marks=pytest.mark.release(twin="tests/e2e/test_some.py::test_some"))'
+    source = f'{HEAD}\n@pytest.mark.parametrize("n", [1, {case}])\ndef test_some(n):\n    pass\n'
+    assert complaints(tmp_path, {"tests/e2e/test_some.py": source}) == []
+    assert [mark.test for mark in twins.marks(tmp_path)] == ["test_some[…]"]
+
+
 def test_a_file_of_a_folder_that_the_gate_leaves_out_has_a_mark(tmp_path: Path) -> None:
     (found,) = complaints(tmp_path, {"tests/abuse/test_abuse.py": "def test_abuse():\n    pass\n"})
     assert "needs `pytestmark`" in found
