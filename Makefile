@@ -116,8 +116,8 @@ test-changed: venv ## tests of tests/unit and tests/envtest that a change asks f
 	@$(BIN)/python -m berth_dev.checks.changed $(or $(BASE),HEAD) | xargs -r $(BIN)/pytest -q -n auto --dist loadfile -m 'not release'
 
 .PHONY: test-steady
-test-steady: venv ## make test five times on one tree; goes on where it was interrupted, keeps logs (TIMES=5)
-	@$(BIN)/python -m berth_dev steady --times $(or $(TIMES),5)
+test-steady: venv ## make test six times on one tree, two of them beside a busy core; goes on where it was interrupted (TIMES=6)
+	@$(BIN)/python -m berth_dev steady --times $(or $(TIMES),6)
 
 .PHONY: lint
 lint: venv ## ruff, mypy, import-linter, sentences and spelling, the site, helm lint, generated files

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from berth_dev import packages, spec, supervisor
-from berth_dev.checks import prose, steady, twins
+from berth_dev.checks import ledger, prose, steady, twins
 from berth_dev.cluster import install, loading, nodes
 from berth_dev.components import PEER, PEER_MODULE, all_components, build, components_of_tests, module_folder
 from berth_dev.demo import tour
@@ -65,8 +65,8 @@ def _parser() -> argparse.ArgumentParser:
     gate = commands.add_parser("gate", help="the tests of `make test`, with a second run of those that may have one")
     gate.add_argument("--all", action="store_true", help="the tests of `make test-all`")
     gate.set_defaults(run=_gate)
-    steady_runs = commands.add_parser("steady", help="every test, several times on one tree; goes on where it stopped")
-    steady_runs.add_argument("--times", type=int, default=5)
+    steady_runs = commands.add_parser("steady", help="the gate, several times on one tree; goes on where it stopped")
+    steady_runs.add_argument("--times", type=int, default=6)
     steady_runs.set_defaults(run=_steady)
     commands.add_parser("prose", help="check how sentences read").set_defaults(run=_prose)
     commands.add_parser("build", help="build all components into the cache").set_defaults(run=_build)
@@ -121,6 +121,7 @@ def _prose(_: argparse.Namespace) -> None:
 
 
 def _lint(_: argparse.Namespace) -> None:
+    ledger.check()
     twins.check()
     generate.check()
     generate.helm_lint()

@@ -117,7 +117,7 @@ def judge(players: Players, stages: Sequence[Stage]) -> None:
         ended.append(players.play(Part(SECOND, verdict.again, SECOND_SECONDS)))
         refusals = again.second(ended[-1], verdict.again)
     unsteady = () if refusals else verdict.again
-    _tell(ended, refusals, unsteady)
+    _tell(ended, refusals, unsteady, _git(players.repository, "rev-parse", "--short=12", "HEAD"))
     after = _tree(players.repository)
     told = {
         "tree": after if after == before else None,
@@ -152,14 +152,14 @@ def _stop(process: "subprocess.Popen[bytes]") -> None:
 
 def _tree(repository: Path) -> str | None:
     """Hash of HEAD's tree, where the work tree is clean."""
-
-    def git(*words: str) -> str:
-        return subprocess.run(["git", *words], cwd=repository, capture_output=True, text=True, check=True).stdout
-
-    return None if git("status", "--porcelain") else git("rev-parse", "HEAD^{tree}").strip()
+    return None if _git(repository, "status", "--porcelain") else _git(repository, "rev-parse", "HEAD^{tree}")
 
 
-def _tell(ended: Sequence[Outcome], refusals: Sequence[str], unsteady: Sequence[str]) -> None:
+def _git(repository: Path, *words: str) -> str:
+    return subprocess.run(["git", *words], cwd=repository, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def _tell(ended: Sequence[Outcome], refusals: Sequence[str], unsteady: Sequence[str], commit: str) -> None:
     """Print the time of each part, every failure, and the verdict; last a line of counts."""
     lines = [""]
     for outcome in ended:
@@ -169,7 +169,13 @@ def _tell(ended: Sequence[Outcome], refusals: Sequence[str], unsteady: Sequence[
     for node in unsteady:
         failure, log = next((f, o.log) for o in ended for f in o.failures if f.node == node)
         lines += [f"UNSTEADY {node}, {failure.line}, {log}"]
-        lines += ["  [[unsteady]]", f"  node = {json.dumps(node)}", '  commit = ""', '  cause = ""', "  times = 1"]
+        lines += [
+            "  [[unsteady]]",
+            f"  node = {json.dumps(node)}",
+            f'  commit = "{commit}"',
+            '  cause = ""',
+            "  times = 1",
+        ]
     lines += [f"REFUSED {reason}" for reason in refusals]
     first = [outcome for outcome in ended if outcome.part != SECOND]
     passed, skipped = sum(o.passed for o in first), sum(o.skipped for o in first)
