@@ -12,7 +12,7 @@ from berth_dev.demo import tour
 from berth_dev.docsgen import generate
 from berth_dev.envtest import apiserver
 from berth_dev.errors import ClusterError
-from berth_dev.gate import play
+from berth_dev.gate import everything, play
 from berth_dev.images import build as images
 
 
@@ -109,7 +109,7 @@ def _demo(_: argparse.Namespace) -> None:
 
 
 def _gate(arguments: argparse.Namespace) -> None:
-    (play.everything if arguments.all else play.gate)()
+    (everything.everything if arguments.all else play.gate)()
 
 
 def _steady(arguments: argparse.Namespace) -> None:

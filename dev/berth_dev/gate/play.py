@@ -1,12 +1,11 @@
-"""Plays the parts of `make test`, gives a few failures their second run, and leaves the verdict.
+"""Plays parts of tests, gives a few failures their second run, and leaves the verdict.
 
-``.berth/gate`` has a folder for each part, with its log, its JUnit file and pytest's cache; ``.berth/gate.json`` the
-verdict. Every part runs to its end, so that all failures are told together.
+A folder has one for each part, with its log, its JUnit file and pytest's cache. Every part runs to its end, so that all
+failures are told together.
 """
 
 import json
 import os
-import random
 import shutil
 import signal
 import subprocess
@@ -16,12 +15,12 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from berth_dev.errors import ClusterError
 from berth_dev.gate import again, bodies, outcomes
 from berth_dev.gate.outcomes import Outcome
-from berth_dev.gate.parts import ALL, GATE, MINUTE, Part, Stage
+from berth_dev.gate.parts import GATE, MINUTE, Part, Stage
 from berth_dev.paths import REPOSITORY
 
 WHOLE_SECONDS: Final = 70 * MINUTE
@@ -33,20 +32,6 @@ SECOND: Final = "again"
 SECOND_SECONDS: Final = 5 * MINUTE
 FIXED: Final = {"SUITE": "gate", "FUZZ_SECONDS": "0", "FUZZ_OBJECTS": "50"}
 """The input of `make test` is fixed: parsers have their corpus and one batch of a fixed seed, schemas few objects."""
-SEEDS: Final = ("FAULTS_SEED", "FUZZ_SEED", "FIREWALL_SEED")
-
-
-def gate() -> None:
-    """Play `make test`. Raises ClusterError where the change is refused."""
-    judge(Players(REPOSITORY, FIXED, time.monotonic() + WHOLE_SECONDS), GATE)
-
-
-def everything() -> None:
-    """Play `make test-all`, with a seed that is printed; SEED repeats one. Raises ClusterError where it is refused."""
-    seed = os.environ.get("SEED") or str(random.SystemRandom().randrange(1 << 30))
-    sys.stdout.write(f"SEED={seed}\n")
-    environment = dict.fromkeys(SEEDS, seed) | {"SUITE": "all"}
-    judge(Players(REPOSITORY, environment, time.monotonic() + 2 * WHOLE_SECONDS, (f"--hypothesis-seed={seed}",)), ALL)
 
 
 @dataclass(frozen=True)
@@ -54,15 +39,12 @@ class Players:
     """Runs parts, each as a process of pytest that is stopped in time."""
 
     repository: Path
+    folder: Path
+    """Logs and reports, in a folder for each part."""
     environment: Mapping[str, str]
     deadline: float
     words: tuple[str, ...] = ()
     """Of pytest, for every part."""
-
-    @property
-    def folder(self) -> Path:
-        """Logs and reports."""
-        return self.repository / ".berth" / "gate"
 
     def stage(self, parts: Stage) -> list[Outcome]:
         """Run parts beside each other. The first one's output is shown as it comes, that of others afterwards."""
@@ -76,8 +58,9 @@ class Players:
     def play(self, part: Part, *, is_shown: bool = True) -> Outcome:
         """Run one part to its end, to 20 failures, or to twice its aim."""
         folder = self.folder / part.name
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
         log, report = folder / "log", folder / "junit.xml"
+        report.unlink(missing_ok=True)
         began = time.monotonic()
         until = min(began + 2 * part.aim_seconds, self.deadline)
         # A file, not a pipe: what a test leaves running may hold its output open.
@@ -104,12 +87,20 @@ class Players:
         return Outcome(part.name, process.returncode, time.monotonic() - began, log, *outcomes.read(report))
 
 
-def judge(players: Players, stages: Sequence[Stage]) -> None:
-    """Play all stages, then what deserves a second run. Raises ClusterError where the change is refused."""
-    record = players.repository / ".berth" / "gate.json"
-    shutil.rmtree(players.folder, ignore_errors=True)
+def gate(repository: Path = REPOSITORY, stages: Sequence[Stage] = GATE, seconds: float = WHOLE_SECONDS) -> None:
+    """Play `make test`, and leave the verdict in ``.berth/gate.json``. Raises ClusterError where it is refused."""
+    folder, record = repository / ".berth" / "gate", repository / ".berth" / "gate.json"
+    shutil.rmtree(folder, ignore_errors=True)
     record.unlink(missing_ok=True)
-    before = _tree(players.repository)
+    before = _tree(repository)
+    verdict = judge(Players(repository, folder, FIXED, time.monotonic() + seconds), stages)
+    tree = before if before == _tree(repository) else None
+    record.write_text(json.dumps({"tree": tree, **verdict}, indent=1) + "\n", encoding="utf-8")
+    require(verdict, folder)
+
+
+def judge(players: Players, stages: Sequence[Stage]) -> dict[str, Any]:
+    """Play all stages, then what deserves a second run. Return the verdict: result, refusals, unsteady, seconds."""
     ended = [outcome for stage in stages for outcome in players.stage(stage)]
     verdict = again.first(ended, lambda failure: bodies.is_changed(players.repository, failure))
     refusals = verdict.refusals
@@ -118,18 +109,18 @@ def judge(players: Players, stages: Sequence[Stage]) -> None:
         refusals = again.second(ended[-1], verdict.again)
     unsteady = () if refusals else verdict.again
     _tell(ended, refusals, unsteady, _git(players.repository, "rev-parse", "--short=12", "HEAD"))
-    after = _tree(players.repository)
-    told = {
-        "tree": after if after == before else None,
+    return {
         "result": "failed" if refusals else "passed",
         "unsteady": unsteady,
         "refusals": refusals,
         "seconds": {outcome.part: round(outcome.seconds) for outcome in ended},
     }
-    record.parent.mkdir(exist_ok=True)
-    record.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
-    if refusals:
-        raise ClusterError(f"refused for {len(refusals)} reasons, told above; logs are in {players.folder}")
+
+
+def require(verdict: Mapping[str, Any], folder: Path) -> None:
+    """Raise ClusterError where a verdict is a refusal."""
+    if verdict["refusals"]:
+        raise ClusterError(f"refused for {len(verdict['refusals'])} reasons, told above; logs are in {folder}")
 
 
 def _ends(process: "subprocess.Popen[bytes]") -> bool:

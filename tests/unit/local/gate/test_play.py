@@ -1,6 +1,7 @@
 """The gate plays real runs of pytest: parts, a second run, and the verdict that it leaves."""
 
 import json
+import re
 import subprocess
 import time
 from contextlib import suppress
@@ -10,8 +11,9 @@ from typing import Any
 import pytest
 
 from berth_dev.errors import ClusterError
+from berth_dev.gate.everything import everything
 from berth_dev.gate.parts import Part
-from berth_dev.gate.play import Players, judge
+from berth_dev.gate.play import gate
 
 ONCE = """
 import pathlib
@@ -21,7 +23,6 @@ def test_once():
     mark.write_text('')
     assert was_there, 'the first time'
 """
-QUICK = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 MARKED = ONCE.replace("def", "import pytest\n@pytest.mark.invariant\ndef")
 
 
@@ -34,7 +35,10 @@ pytestmark = pytest.mark.thorough
 
 
 @pytest.fixture
-def repository(tmp_path: Path) -> Path:
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # they take seconds to import
+    for name in ("SEED", "RELEASE", "PYTEST_XDIST_WORKER"):
+        monkeypatch.delenv(name, raising=False)
     (tmp_path / "tests").mkdir()
     (tmp_path / ".berth").mkdir()
     (tmp_path / ".gitignore").write_text(".berth/\n__pycache__/\ntests/landed\n")
@@ -55,9 +59,8 @@ def landed(repository: Path, **files: str) -> None:
 
 def play(repository: Path, *parts: Part, seconds: float = 60) -> dict[str, Any]:
     """Play; what is recorded, whether or not the change is refused."""
-    stages = [(part,) for part in parts or (Part("one", ("tests",), 60),)]
     with suppress(ClusterError):
-        judge(Players(repository, QUICK, time.monotonic() + seconds), stages)
+        gate(repository, [(part,) for part in parts or (Part("one", ("tests",), 60),)], seconds)
     told: dict[str, Any] = json.loads((repository / ".berth/gate.json").read_text())
     return told
 
@@ -147,3 +150,57 @@ def test_a_part_is_stopped_after_twice_its_aim_and_all_of_them_at_the_deadline(r
     assert "good" not in " ".join(told["refusals"])
     assert play(repository, Part("slow", ("tests/test_slow.py",), 60), seconds=3)["result"] == "failed"
     assert time.monotonic() - began < 60
+
+
+COUNTED = (
+    "import pathlib\ndef test_a():\n    with pathlib.Path('.berth/ran').open('a') as ran:\n        ran.write('a')\n"
+)
+STOPPED = """
+import os, pathlib, signal
+def test_b():
+    stop = pathlib.Path('.berth/stop')
+    if stop.exists():
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+EVERY = [(Part("one", ("-p", "_hypothesis_pytestplugin", "tests"), 60),)]
+
+
+def ran(repository: Path) -> str:
+    return (repository / ".berth/ran").read_text()
+
+
+def test_everything_goes_on_by_file_where_it_was_stopped_and_records_what_is_green(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    landed(repository, a=COUNTED, b=STOPPED)
+    (repository / ".berth/stop").touch()
+    monkeypatch.setattr("berth_dev.gate.everything.judge", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        everything(repository, EVERY)
+    monkeypatch.undo()
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    (repository / ".berth/stop").unlink()
+    everything(repository, EVERY)
+    assert ran(repository) == "a"
+    first, second = re.findall(r"SEED=(\d+)", capsys.readouterr().out)
+    assert first == second
+    told = json.loads((repository / "tests/record.json").read_text())
+    assert (told["result"], told["release"], told["seed"]) == ("passed", False, first)
+    everything(repository, EVERY)
+    assert ran(repository) == "aa", "the next run begins anew"
+    assert told["tree"] == json.loads((repository / "tests/record.json").read_text())["tree"]
+
+
+def interrupted(players: Any, stages: Any) -> None:
+    """Play, and be interrupted."""
+    players.stage(stages[0])
+    raise KeyboardInterrupt
+
+
+def test_everything_that_is_refused_leaves_no_record_and_begins_anew(repository: Path) -> None:
+    landed(repository, a=COUNTED, b="def test_b():\n    assert False\n")
+    for _ in range(2):
+        with pytest.raises(ClusterError, match="refused"):
+            everything(repository, EVERY)
+    assert ran(repository) == "aa"
+    assert not (repository / "tests/record.json").exists()
