@@ -1,7 +1,7 @@
 """`make test-all`: every test with exact bounds and fresh seeds. It goes on where it was interrupted.
 
 ``.berth/all/<hash>`` keeps the seed, the outcomes, logs and JUnit files of a tree; documentation is not part of the
-hash. A refusal ends the run: the next one begins anew. What is green is recorded in ``tests/record.json``.
+hash. A refusal ends the run: the next one begins anew. A green run is recorded in ``tests/record.json``.
 """
 
 import json
