@@ -25,10 +25,10 @@ Stage = tuple[Part, ...]
 # Folders with long files come first, so that the workers end at about the same time. Simulation, specification and fuzz
 # rest on no clock of the machine, so they take the time that the tests of the cluster leave over.
 GATE: Final[tuple[Stage, ...]] = (
-    (Part("workers", (*WORKERS, "-m", "not release", "tests/envtest", "tests/unit"), 9 * MINUTE),),
+    (Part("workers", (*WORKERS, "-m", "not release", "tests/envtest", "tests/unit"), 12 * MINUTE),),
     (
-        Part("nodes", ("-m", "not release", "tests/e2e"), 6 * MINUTE),
-        Part("beside", ("-m", "not release", "tests/sim", "tests/fuzz", "tests/spec"), 6 * MINUTE, is_nice=True),
+        Part("nodes", ("-m", "not release", "tests/e2e"), 8 * MINUTE),
+        Part("beside", ("-m", "not release", "tests/sim", "tests/fuzz", "tests/spec"), 8 * MINUTE, is_nice=True),
     ),
 )
 ALONE_IN_ALL: Final = ("tests/faults/", "tests/abuse/")
