@@ -146,7 +146,8 @@ def applied(server: ApiServer, obj: dict[str, Any]) -> None:
     """Let the administrator apply an object."""
     with asking(server) as ask:
         path = f"{_collection(obj)}/{obj['metadata']['name']}?fieldManager=berth-test&force=true"
-        ask("", "PATCH", path, obj, kind=APPLY, dry=False).raise_for_status()
+        answer = ask("", "PATCH", path, obj, kind=APPLY, dry=False)
+        assert answer.is_success, answer.text
 
 
 def until_granted(server: ApiServer, name: str, role: str, namespace: str = WORKSPACES) -> None:
@@ -206,9 +207,15 @@ def policies_hold(server: ApiServer) -> None:
     writer = status_writer(server, "probe-writer")
     api, operator = (f"system:serviceaccount:{NAMESPACE}:berth-{name}" for name in ("api", "operator"))
     deployment: dict[str, Any] = {"apiVersion": version, "kind": "WorkspaceDeployment", "metadata": metadata}
-    applied(server, deployment | {"spec": {"type": "misty"}})
     one = f"{_collection(deployment)}/probe"
     with asking(server) as ask:
+
+        def is_applied() -> bool:
+            body = deployment | {"spec": {"type": "misty"}}
+            return ask("", "PATCH", f"{one}?fieldManager=berth-test", body, kind=APPLY, dry=False).is_success
+
+        # A policy refuses everything while the API server does not know yet what it compares with.
+        until(is_applied, "the administrator could never make a deployment")
 
         def refused(who: str, policy: str, method: str, path: str, body: dict[str, Any]) -> None:
             until(lambda: policy in ask(who, method, path, body).text, f"policy {policy} is not in force")
