@@ -65,7 +65,7 @@ def _await(server: ApiServer, definitions: list[Any], *, refuses: bool) -> None:
 
 
 def _refuses(ask: Asking, kind: Any) -> bool | None:
-    """Whether the schema in force refuses a value that the strict one does; None where no schema was asked."""
+    """Say whether the schema in force refuses a value that the strict one does; None where no schema was asked."""
     names, version = kind["names"], kind["versions"][0]
     fields = version["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
     field, bounds = next((name, one) for name, one in fields.items() if one.keys() & {"maxLength", "maximum"})

@@ -4,7 +4,7 @@ import os
 
 
 def is_exact() -> bool:
-    """Whether all is tried, and with exact times (`make test-all`)."""
+    """Say whether all is tried, and with exact times (`make test-all`)."""
     return os.environ.get("SUITE") == "all"
 
 

@@ -47,7 +47,7 @@ def _complaints(repository: Path, entry: dict[str, Any]) -> list[str]:
 
 
 def _time(repository: Path, commit: str) -> int | None:
-    """When a commit was made, in seconds; None where git does not know it."""
+    """Return when a commit was made, in seconds; None where git does not know it."""
     command = ["git", "show", "-s", "--format=%ct", f"{commit or 'none'}^{{commit}}"]
     shown = subprocess.run(command, cwd=repository, capture_output=True, text=True, check=False)
     return int(shown.stdout) if shown.returncode == 0 else None

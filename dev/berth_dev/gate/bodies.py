@@ -14,7 +14,7 @@ _PLAIN: Final = re.compile(r"[A-Za-z_]\w*")
 
 
 def is_changed(repository: Path, failure: Failure) -> bool:
-    """Whether the function was added or changed since. Marks and moves do not count; an unknown commit does."""
+    """Say whether the function was added or changed since. Marks and moves do not count; an unknown commit does."""
     if not _PLAIN.fullmatch(failure.function):
         return True
     now = set(_bodies((repository / failure.file).read_text(encoding="utf-8"), failure.function))

@@ -44,7 +44,7 @@ class Players:
     environment: Mapping[str, str]
     deadline: float
     words: tuple[str, ...] = ()
-    """Of pytest, for every part."""
+    """Words of pytest, for every part."""
 
     def stage(self, parts: Stage) -> list[Outcome]:
         """Run parts beside each other. The first one's output is shown as it comes, that of others afterwards."""

@@ -36,7 +36,7 @@ SETTLED_SECONDS = 9.0
 questions count that were asked 1 s later; they are answered 1.8 s after that, by 7.4 s; and a busy machine.
 """
 STEADY_SECONDS = 6.0
-"""For so long tokens are judged then, without exception."""
+"""Tokens are judged for so long then, without exception."""
 
 
 @dataclass(frozen=True)

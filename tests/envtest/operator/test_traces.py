@@ -41,7 +41,7 @@ def audited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[ApiServe
 
 @pytest.fixture(scope="module")
 def addresses() -> Iterator[IPv4Address]:
-    """As in conftest.py, for all tests here."""
+    """The same as in conftest.py, for all tests here."""
     with own_addresses() as first:
         yield first
 
