@@ -4,6 +4,8 @@ import os
 import select
 from pathlib import Path
 
+import pytest
+
 from berth_dev.cluster.devices import Fixed, plug
 
 TRIAL = Fixed("no-node", "trial", "T1")
@@ -23,11 +25,15 @@ def answer(path: Path) -> bytes:
 
 def test_a_robot_answers_with_its_serial_number_until_it_is_unplugged() -> None:
     plugged = plug(TRIAL)
+    held = os.open(plugged.node, os.O_RDWR | os.O_NOCTTY)
     try:
         assert os.readlink(TRIAL.path) == plugged.node
         assert [answer(TRIAL.path) for _ in range(2)] == [b"T1 hello\n"] * 2
+        plugged.unplug()
+        assert not TRIAL.path.is_symlink()
+        with pytest.raises(OSError, match="Input/output error"):  # another terminal may have its number already
+            os.write(held, b"hello\n")
     finally:
+        os.close(held)
         plugged.unplug()
         TRIAL.path.parent.rmdir()
-    assert not TRIAL.path.is_symlink()
-    assert not Path(plugged.node).exists()
