@@ -89,6 +89,11 @@ prove-store: venv ## the fake store of tests/sim against a real API server, with
 	@$(BIN)/python -m berth_dev prepare
 	@REQUESTS=$${REQUESTS:-100000} SEED=$${SEED:-$$RANDOM} $(BIN)/pytest -s tests/sim/test_store.py
 
+.PHONY: apiserver
+apiserver: venv ## an API server that is kept until Ctrl-C, so that one test of tests/envtest takes 3–5 s
+	@echo "BERTH_ENVTEST=.berth/apiserver/admin.kubeconfig $(BIN)/pytest FILE -k NAME, once the server's path is here:"
+	@$(BIN)/python -m berth_dev apiserver --dir .berth/apiserver
+
 .PHONY: check
 check: venv ## what a change must pass first: format, lint, types, unit tests; under a minute, without root
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check .

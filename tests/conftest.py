@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
+import forked
 import pytest
 from hypothesis import settings
 from product import product
@@ -12,6 +13,7 @@ from recording import TALLY
 from berth_dev.cluster.outside import Outside, clients
 from berth_dev.envtest import apiserver as tiers
 from berth_dev.envtest.apiserver import ApiServer
+from berth_dev.envtest.kept import kept
 from berth_dev.envtest.testing import BerthCluster, Namespaces, apply_crds, berth_cluster, make_namespaces
 
 # How long an example takes says what else the machine does; tests that promise a time measure it themselves.
@@ -45,7 +47,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture(scope="session")
 def apiserver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
-    """etcd and kube-apiserver, with Berth's CRDs."""
+    """etcd and kube-apiserver, with Berth's CRDs: one that is kept, where BERTH_ENVTEST names it."""
+    if (server := kept()) is not None:
+        forked.begin()
+        yield server
+        return
     with tiers.running(tmp_path_factory.mktemp("apiserver")) as server:
         apply_crds(server)
         yield server

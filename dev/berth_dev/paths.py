@@ -18,6 +18,7 @@ VARIABLES = {
     " BERTH_STATE of its own. 0 by default.",
     "BERTH_API_NAMES": "Further names and addresses in the API's certificate, with blanks between.",
     "BERTH_API": "URL of the API, for CLUSTER=existing.",
+    "BERTH_ENVTEST": "Kubeconfig of an API server that is kept (`make apiserver`), for tests of tests/envtest by name.",
     "CLUSTER": "Kind of cluster: `local` (by default), `existing` or `kind`.",
     "HELM_ARGS": "Further words of `helm`, for CLUSTER=existing.",
     "K8S": "Version of Kubernetes; `1.37.2` by default, `1.34.4` is the oldest.",

@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from multiprocessing import forkserver
 from multiprocessing.connection import wait
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,6 +25,11 @@ _CONTEXT: Final = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload([*(f"{program}.__main__" for program in PROGRAMS), *COMMANDS])
 AT_ITS_START: Final = ("LD_", "PYTHON")
 """Variables with these prefixes take effect when a program starts, so a fork has those of the tests themselves."""
+
+
+def begin() -> None:
+    """Begin to import the programs, beside what else a test needs before it starts one."""
+    forkserver.ensure_running()
 
 
 class Forked:

@@ -123,7 +123,7 @@ def running(
     )
     try:
         config = Path(_first_line(process, timeout))
-        yield ApiServer(kubeconfig=config, url=_server_of(config), tools=tools)
+        yield ApiServer(kubeconfig=config, url=url_of(config), tools=tools)
     finally:
         if process.stdin:
             process.stdin.close()
@@ -140,6 +140,7 @@ def _first_line(process: subprocess.Popen[str], timeout: float) -> str:
     return line
 
 
-def _server_of(config: Path) -> str:
+def url_of(config: Path) -> str:
+    """Return the URL of the server that a kubeconfig is for."""
     url: str = yaml.safe_load(config.read_text(encoding="utf-8"))["clusters"][0]["cluster"]["server"]
     return url

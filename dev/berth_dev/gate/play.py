@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from berth_dev.envtest import kept
 from berth_dev.errors import ClusterError
 from berth_dev.gate import again, bodies, outcomes
 from berth_dev.gate.outcomes import Outcome
@@ -71,7 +72,7 @@ class Players:
             process = subprocess.Popen(
                 [*("nice",) * part.is_nice, *command],
                 cwd=self.repository,
-                env={**os.environ, **self.environment},
+                env={**os.environ, kept.VARIABLE: "", **self.environment},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

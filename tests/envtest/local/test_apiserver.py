@@ -1,9 +1,13 @@
 import json
+from pathlib import Path
 
 import pytest
+import yaml
 
 from berth_dev.envtest.apiserver import ApiServer
+from berth_dev.envtest.kept import CRDS, VARIABLE, WORKER, kept
 from berth_dev.envtest.testing import Namespaces, make_namespaces
+from berth_dev.errors import ClusterError
 
 pytestmark = pytest.mark.apiserver
 
@@ -34,3 +38,39 @@ def test_garbage_collection_works_with_controllers(controllers: ApiServer) -> No
     controllers.kubectl("create", "-f", "-", stdin=json.dumps(owned))
     controllers.kubectl("delete", "configmap", "owner")
     controllers.kubectl("wait", "--for=delete", "configmap/owned", "--timeout=60s")
+
+
+def test_a_kept_server_is_taken_as_it_is_and_gets_crds_anew_where_others_were_applied(
+    apiserver: ApiServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def found() -> tuple[str, int]:
+        crd = json.loads(apiserver.kubectl("get", "crd", "issuedtokens.berth.dev", "-o", "json"))
+        schema = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+        return schema["description"], crd["metadata"]["generation"]
+
+    monkeypatch.setenv(VARIABLE, str(apiserver.kubeconfig))
+    monkeypatch.delenv(WORKER, raising=False)
+    server = kept()
+    assert server is not None
+    assert server.url == apiserver.url
+    description, generation = found()
+    assert kept() is not None
+    assert found() == (description, generation)
+    other = yaml.safe_load((CRDS / "issuedtokens.yaml").read_text(encoding="utf-8"))
+    other["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["description"] = "of another work tree"
+    apiserver.kubectl("apply", "--server-side", "-f", "-", stdin=json.dumps(other))
+    assert kept() is not None
+    assert found() == (description, generation + 2)
+
+
+def test_a_kept_server_that_does_not_answer_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "admin.kubeconfig"))
+    monkeypatch.delenv(WORKER, raising=False)
+    with pytest.raises(ClusterError, match="make apiserver"):
+        kept()
+
+
+def test_workers_have_servers_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, "admin.kubeconfig")
+    monkeypatch.setenv(WORKER, "gw0")
+    assert kept() is None
