@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 MINUTE: Final = 60.0
-WORKERS: Final = ("-n", "3", "--dist", "loadfile", "--no-loadscope-reorder")
+WORKERS: Final = ("-n", "3", "-p", "berth_dev.gate.scheduling", "--no-loadscope-reorder")
 
 
 @dataclass(frozen=True)
