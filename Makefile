@@ -13,6 +13,8 @@ SLOT := $(filter-out 0,$(BERTH_SLOT))
 CLUSTER_ENV := .berth/$(if $(SLOT),slot-$(SLOT)/)env
 # Says which tree it was that a long run tried.
 PRODUCT := $(BIN)/python tests/support/product.py
+# Names each test, as the gate's reports do.
+REPORT := -p berth_dev.gate.plugin -o junit_family=xunit1 -o junit_duration_report=call --junitxml=.berth/changed.xml
 OUTSIDE := nsenter --net=/run/netns/berth$(SLOT)-outside-110
 
 .PHONY: help
@@ -118,7 +120,13 @@ watch: venv ## unit tests again at each change of a file (TESTS=tests/unit/core)
 .PHONY: test-changed
 test-changed: venv ## tests of tests/unit and tests/envtest that a change asks for (BASE=origin/main)
 	@$(BIN)/python -m berth_dev prepare
-	@$(BIN)/python -m berth_dev.checks.changed $(or $(BASE),HEAD) | xargs -r $(BIN)/pytest -q -n auto --dist loadfile -m 'not release'
+	@rm -f .berth/changed.xml
+	@$(BIN)/python -m berth_dev.checks.changed $(or $(BASE),HEAD) | xargs -r $(BIN)/pytest -q -n auto --dist loadfile -m 'not release' $(REPORT)
+	@test ! -f .berth/changed.xml || $(BIN)/python -m berth_dev.checks.durations --new .berth/changed.xml
+
+.PHONY: durations
+durations: venv ## take the seconds of each test file from the last make test, into tests/durations.json
+	@$(BIN)/python -m berth_dev.checks.durations .berth/gate/*/junit.xml
 
 .PHONY: test-steady
 test-steady: venv ## make test six times on one tree, two of them beside a busy core; goes on where it was interrupted (TIMES=6)

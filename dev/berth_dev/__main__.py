@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from berth_dev import packages, spec, supervisor
-from berth_dev.checks import ledger, prose, steady, twins
+from berth_dev.checks import durations, ledger, prose, steady, twins
 from berth_dev.cluster import install, loading, nodes
 from berth_dev.components import PEER, PEER_MODULE, all_components, build, components_of_tests, module_folder
 from berth_dev.demo import tour
@@ -122,6 +122,7 @@ def _prose(_: argparse.Namespace) -> None:
 
 def _lint(_: argparse.Namespace) -> None:
     ledger.check()
+    durations.check()
     twins.check()
     generate.check()
     generate.helm_lint()

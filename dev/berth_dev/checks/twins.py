@@ -1,6 +1,7 @@
 """Tests of `make test-all` alone: each names a twin that `make test` runs, or the reason why there is none."""
 
 import ast
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,21 @@ def check(repository: Path = REPOSITORY) -> None:
 def marks(repository: Path = REPOSITORY) -> list[Release]:
     """Return the marks of all tests."""
     return [mark for file, source in _files(repository).items() for mark in _marks(file, source)]
+
+
+def files_of_gate(repository: Path = REPOSITORY) -> set[str]:
+    """Return the test files of which `make test` runs something."""
+    left = {(mark.file, mark.test) for mark in marks(repository)}
+    files = _files(repository).items()
+    return {file for file, source in files if not _has_gone(file, source, left)}
+
+
+def _has_gone(file: str, source: str, left: set[tuple[str, str]]) -> bool:
+    """Say whether `make test-all` alone runs a file's tests: its mark or its folder says so, or the mark of each."""
+    if (file, "") in left or file.startswith(ALONE_IN_ALL):
+        return True
+    tests = re.findall(r"^(?:async )?def (test_\w+)\(", source, re.MULTILINE)
+    return bool(tests) and all((file, test) in left for test in tests)
 
 
 def complaints(repository: Path) -> list[str]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from berth_dev.errors import ClusterError
 from berth_dev.gate.outcomes import Failure
 
 LANDED: Final = Path("tests/landed")
@@ -21,8 +22,21 @@ def is_changed(repository: Path, failure: Failure) -> bool:
     return not now or not now <= set(_landed(repository, failure.function))
 
 
+def changed_files(repository: Path) -> list[str]:
+    """Return the files that differ from that commit. Raises ClusterError where git does not know it."""
+    command = ["git", "diff", "--name-only", _commit(repository)]
+    told = subprocess.run(command, cwd=repository, capture_output=True, text=True, check=False)
+    if told.returncode:
+        raise ClusterError(f"{LANDED} names a commit that is not here, fetch the whole history: {told.stderr.strip()}")
+    return told.stdout.splitlines()
+
+
+def _commit(repository: Path) -> str:
+    return (repository / LANDED).read_text(encoding="utf-8").strip()
+
+
 def _landed(repository: Path, function: str) -> Iterator[str]:
-    commit = (repository / LANDED).read_text(encoding="utf-8").strip()
+    commit = _commit(repository)
     command = ["git", "grep", "-l", "-w", "-e", f"def {function}", commit, "--", "tests"]
     found = subprocess.run(command, cwd=repository, capture_output=True, text=True, check=False)
     for where in found.stdout.splitlines():

@@ -140,6 +140,7 @@ def test_every_part_runs_and_all_failures_are_told(repository: Path, capsys: pyt
     assert "FAILED tests/test_b.py::test_b" in shown
 
 
+@pytest.mark.release(twin="tests/unit/local/gate/test_again.py")
 def test_a_part_is_stopped_after_twice_its_aim_and_all_of_them_at_the_deadline(repository: Path) -> None:
     landed(repository, slow="import time\ndef test_slow():\n    time.sleep(100)")
     began = time.monotonic()
