@@ -6,8 +6,10 @@ from typing import Any
 
 import forked
 import pytest
+from amount import share
 from hypothesis import settings
 from product import product
+from promised import is_exact
 from recording import TALLY
 
 from berth_dev.cluster.outside import Outside, clients
@@ -18,8 +20,8 @@ from berth_dev.envtest.testing import BerthCluster, Namespaces, apply_crds, bert
 
 # How long an example takes says what else the machine does; tests that promise a time measure it themselves.
 # Examples are the same in each run, but for `make test-all`, which draws them anew.
-IS_FIXED = os.environ.get("SUITE") != "all"
-settings.register_profile("berth", deadline=None, derandomize=IS_FIXED)
+IS_FIXED = not is_exact()
+settings.register_profile("berth", deadline=None, derandomize=IS_FIXED, max_examples=share(100))
 settings.register_profile("quick", deadline=None, derandomize=IS_FIXED, max_examples=20)  # make check
 settings.load_profile("berth")
 

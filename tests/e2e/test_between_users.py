@@ -23,7 +23,7 @@ def shell(script: str) -> dict[str, object]:
     return {"command": ["sh", "-c", script], "timeout": 60}
 
 
-@pytest.mark.release(twin="tests/envtest/operator/test_hooks_with_controllers.py")
+@pytest.mark.release(twin="tests/envtest/operator/test_hooks.py")
 def test_a_machine_is_prepared_reset_and_lent_again(lab: Lab, ada: Person, bob: Person) -> None:
     hooks = {"prepare": shell("test $BERTH_HOOK = prepare"), "reset": shell("exit 0"), "healthCheck": shell("exit 0")}
     deployment = lab.makes_type("cared_for", TEMPLATE, hooks=hooks)

@@ -134,6 +134,7 @@ def with_sources(lab: Lab, sources: str) -> None:
     lab.kubectl("rollout", "status", *words, "--timeout=60s")
 
 
+@pytest.mark.release(twin="tests/envtest/agent/test_table.py")
 def test_nftables_alone_meets_everybody_as_the_rules_say(table: Table) -> None:
     places = table.places
     # Else the kernel answers an address with six unreachables in a row and then with one a second.

@@ -14,7 +14,7 @@ from berth_core import names
 from berth_dev.cluster.network import NODES
 from berth_dev.envtest.testing import BerthCluster
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.release(twin="tests/envtest/operator/test_silent_node.py")]
 
 STAYS, GOES = (node.name for node in NODES)
 """People ask the API on the first node."""

@@ -18,6 +18,7 @@ import pytest
 from knocking import inside
 from lab import NAMESPACE, Lab, Person
 from places import neighbours, netns_by_address, networks_of_machines
+from promised import is_exact
 from robots import (
     GROUND,
     INBOUND,
@@ -46,6 +47,8 @@ pytestmark = pytest.mark.nodes
 
 WHEN: Final = ("before", "in", "changed", "after")
 """Ada's lease of the robot ``left``, whose deployment names ``spare`` meanwhile. Bob has ``right`` all the time."""
+WHEN_PODS_ARE_MADE: Final = WHEN if is_exact() else ("in",)
+"""Moments at which a build and a hook try: each is a pod that the cluster starts for it."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -92,8 +95,8 @@ WHO: Final[dict[str, tuple[tuple[str, ...], Callable[[Stage], set[Way]]]]] = {
     RIGHT: (WHEN, lambda stage: tried_from(stage.pod_of(stage.bob))),
     "holder of a type that names the robots' network": (WHEN, lambda stage: tried_from(stage.pod_of(stage.roamer))),
     "warm pod of left": (("before", "after"), lambda stage: tried_from(stage.warm_pod("left"))),
-    "build, in the first instruction of its script": (WHEN, lambda stage: stage.build()),
-    HOOK: (WHEN, lambda stage: stage.hook()),
+    "build, in the first instruction of its script": (WHEN_PODS_ARE_MADE, lambda stage: stage.build()),
+    HOOK: (WHEN_PODS_ARE_MADE, lambda stage: stage.hook()),
     f"{PLAIN}, on the node of left": (WHEN, lambda stage: tried_from(stage.plain[NODES[0].name])),
     f"{PLAIN}, on that of right": (WHEN, lambda stage: tried_from(stage.plain[NODES[1].name])),
 }
@@ -131,7 +134,7 @@ def tried(stage: Stage, when: str) -> dict[Cell, bool]:
 
 
 def test_a_robot_is_reached_by_its_lease_only_and_while_that_lasts(lab: Lab, ada: Person, bob: Person) -> None:
-    assert len(CELLS) >= 200
+    assert len(CELLS) >= (200 if is_exact() else 150)
     found: dict[Cell, bool] = {}
     with ExitStack() as stack:
         plain, build = stack.enter_context(neighbours(lab)), stack.enter_context(builder(lab))

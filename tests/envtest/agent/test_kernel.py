@@ -63,6 +63,9 @@ def test_a_push_that_the_kernel_does_not_take_in_time_ends_the_agent_and_the_nex
     assert served.push(2, keys=[NEW]).status == 200
 
 
+@pytest.mark.release(
+    twin="tests/envtest/agent/test_kernel.py::test_a_push_that_the_kernel_does_not_take_in_time_ends_the_agent_and_the_next_one_undoes_it"
+)
 def test_a_push_that_the_kernel_took_without_an_answer_ends_the_agent_and_the_next_one_finishes_it(
     served: Pod,
 ) -> None:

@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from ipaddress import ip_network
 
 import pytest
+from amount import but_first
 
 from berth_core.firewall import Endpoints, Machines, PortRange, Rule, closed_ruleset, ruleset_body, stamp
 
@@ -76,6 +77,7 @@ def reached(pod: Pod, addresses: list[str]) -> set[tuple[str, int]]:
 ALL = [OWN, OWN6, BESIDE, BESIDE6, *OTHER_NAMES]
 
 
+@pytest.mark.release(twin="tests/e2e/test_machines.py::test_a_robot_is_reached_by_its_lease_only_and_while_that_lasts")
 def test_no_machine_is_reached_before_a_push_and_everything_else_is(begun: Pod) -> None:
     assert reached(begun, ALL) == set()
     assert reached(begun, ELSEWHERE) == {(address, port) for address in ELSEWHERE for port in PORTS}
@@ -86,6 +88,9 @@ def test_a_push_opens_the_lease_s_own_endpoints_and_nothing_beside_them(begun: P
     assert reached(begun, ALL) == {(OWN, 8000), (OWN6, 8000)}
 
 
+@pytest.mark.release(
+    twin="tests/envtest/agent/test_machines.py::test_a_push_opens_the_lease_s_own_endpoints_and_nothing_beside_them"
+)
 def test_without_ports_all_of_the_own_address_is_open_and_no_other_name_of_it(begun: Pod) -> None:
     push(begun, 1, WHOLE)
     assert reached(begun, ALL) == {(address, port) for address in (OWN, OWN6) for port in PORTS}
@@ -96,6 +101,7 @@ def test_without_ports_all_of_the_own_address_is_open_and_no_other_name_of_it(be
             assert heard(machine) == b"hello"
 
 
+@pytest.mark.release(twin="tests/e2e/test_machines.py::test_a_robot_is_reached_by_its_lease_only_and_while_that_lasts")
 def test_a_lease_without_a_machine_reaches_none_though_its_rules_let_everybody_in(begun: Pod) -> None:
     push(begun, 1, CLOSED)
     assert reached(begun, ALL) == set()
@@ -113,7 +119,7 @@ def test_a_push_that_closes_a_machine_cuts_what_stands(begun: Pod) -> None:
             peer.close()
 
 
-@pytest.mark.parametrize("address", [OWN, OWN6])
+@pytest.mark.parametrize("address", but_first(OWN, OWN6))
 def test_at_the_end_what_stands_may_bring_the_machine_to_rest_and_nothing_new_begins(begun: Pod, address: str) -> None:
     with begun.outside.listen(8002) as machine:
         opened = Machines(LAB, Endpoints(ARM.networks, (PortRange("TCP", 8000, 8002),)))
@@ -129,6 +135,9 @@ def test_at_the_end_what_stands_may_bring_the_machine_to_rest_and_nothing_new_be
             peer.close()
 
 
+@pytest.mark.release(
+    twin="tests/envtest/agent/test_machines.py::test_a_push_opens_the_lease_s_own_endpoints_and_nothing_beside_them"
+)
 def test_a_resolver_among_the_machines_answers_dns_only(begun: Pod) -> None:
     push(begun, 1, Machines(LAB, resolvers=(ip_network(BESIDE), ip_network(BESIDE6))))
     assert reached(begun, ALL) == {(BESIDE, 53), (BESIDE6, 53)}
@@ -173,7 +182,7 @@ def comes_in(pod: Pod, source: str) -> set[tuple[str, int]]:
 INBOUND = {("UDP", 7400), ("TCP", 7401)}
 
 
-@pytest.mark.parametrize(("own", "other"), [(OWN, BESIDE), (OWN6, BESIDE6)])
+@pytest.mark.parametrize(("own", "other"), but_first((OWN6, BESIDE6), (OWN, BESIDE)))
 def test_the_machine_comes_in_at_its_inbound_ports_and_nobody_else_does(begun: Pod, own: str, other: str) -> None:
     assert comes_in(begun, own) == set(), "nothing comes in before a push"
     push(begun, 1, COMES, rules=())
@@ -190,6 +199,7 @@ def test_a_rule_of_the_holder_about_the_machine_goes_before(begun: Pod) -> None:
     assert comes_in(begun, OWN6) == INBOUND
 
 
+@pytest.mark.release(twin="tests/envtest/agent/test_lifecycle.py")
 def test_an_agent_that_is_killed_leaves_the_machine_as_it_was_pushed(begun: Pod) -> None:
     push(begun, 1, OPEN)
     begun.stop(9)

@@ -129,6 +129,9 @@ async def test_a_replica_with_a_wrong_clock_moves_nobody_in_the_queue(
             await world.client.delete(Reservation.api(), world.namespaces.workspaces, reservation)
 
 
+@pytest.mark.release(
+    twin="tests/envtest/api/test_clocks.py::test_a_replica_with_a_wrong_clock_moves_nobody_in_the_queue"
+)
 async def test_pings_and_ends_of_a_replica_that_is_slow_are_those_of_the_cluster(
     setting: Setting, world: World, signer: Signer
 ) -> None:

@@ -7,6 +7,7 @@ from hashlib import sha256
 
 import pytest
 
+from berth_cli.admin.tokens import cleanup
 from berth_core import names
 from berth_core.kube.errors import NotFoundError
 from berth_core.resources import (
@@ -45,7 +46,7 @@ async def revoked(setting: Setting, world: World, token: str) -> str:
 
 
 async def test_what_a_revoked_token_made_ends_and_nothing_else(
-    world: World, api: Api, signer: Signer, setting: Setting
+    world: World, api: Api, signer: Signer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     type_name = await world.type(deployments=2)
     stolen, own = signer.token("mallory", jti="stolen"), signer.token("mallory", jti="own")
@@ -63,7 +64,8 @@ async def test_what_a_revoked_token_made_ends_and_nothing_else(
     label = names.token_labels(sha256(stolen.encode()).hexdigest())
     found, _ = await world.client.list(Instance.api(), namespace, labels=label)
     assert [obj["metadata"]["name"] for obj in found] == [taken]
-    done = await revoked(setting, world, stolen)
+    monkeypatch.setattr(cleanup, "LATE_SECONDS", 0.0)  # nothing is under way
+    done = "\n".join(await cleanup.end(world.client, [namespace], sha256(stolen.encode()).hexdigest()))
     assert f"Instance {taken} of {namespace} ends" in done
     assert (await world.client.get(Instance.api(), namespace, taken))["spec"]["terminate"] is True
     assert not (await world.client.get(Instance.api(), namespace, kept))["spec"].get("terminate")
@@ -77,6 +79,9 @@ async def test_what_a_revoked_token_made_ends_and_nothing_else(
         await world.client.get(Reservation.api(), namespace, queued)
 
 
+@pytest.mark.release(
+    twin="tests/envtest/api/test_made_by_a_token.py::test_what_a_revoked_token_made_ends_and_nothing_else"
+)
 async def test_machines_that_a_revoked_token_registered_are_locked(
     world: World, api: Api, signer: Signer, setting: Setting
 ) -> None:

@@ -34,6 +34,7 @@ async def give_back(world: World, instance: str) -> None:
     )
 
 
+@pytest.mark.release(twin="tests/envtest/core/test_slots.py")
 @pytest.mark.alone
 async def test_of_32_requests_over_two_replicas_exactly_as_many_as_may_are_granted(
     world: World, api: Api, second: Api, signer: Signer

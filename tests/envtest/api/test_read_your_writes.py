@@ -28,7 +28,7 @@ from .world import World, eventually
 
 pytestmark = pytest.mark.apiserver
 
-PAIRS: Final = 500 if is_long() else 120 if is_exact() else 24
+PAIRS: Final = 500 if is_long() else 120 if is_exact() else 8
 CLIENTS: Final = 6
 """Clients that write and read at the same time; each has a list of its own, which stays short."""
 WRITERS: Final = [f"writer-{number}" for number in range(CLIENTS)]

@@ -9,6 +9,7 @@ from functools import partial
 
 import httpx
 import pytest
+from amount import but_first
 
 from berth_api.idempotency.replay import DEAD_SECONDS, MAKING_SECONDS
 from berth_core.kube.model import parse_time, timestamp
@@ -114,7 +115,7 @@ MADE_AT = {
 }
 
 
-@pytest.mark.parametrize("moment", MADE_AT)
+@pytest.mark.parametrize("moment", but_first(*MADE_AT))
 async def test_a_process_that_is_killed_leaves_nothing_to_make_twice(
     moment: str, setting: Setting, world: World, book: Book, signer: Signer, alice: httpx.AsyncClient
 ) -> None:

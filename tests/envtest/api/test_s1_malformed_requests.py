@@ -172,6 +172,7 @@ def test_none_of_this_left_a_traceback(api: Api) -> None:
     assert [line for line in lines if "Traceback" in line or "unexpected failure" in line] == []
 
 
+@pytest.mark.release(twin="tests/envtest/api/test_s1_malformed_requests.py::test_a_body_that_never_ends_is_given_up")
 async def test_who_never_finishes_a_head_is_not_waited_for(api: Api) -> None:
     """Neither a client that says nothing, nor one that goes on and on; between requests a connection may rest."""
     parts = urlsplit(api.url)

@@ -212,6 +212,9 @@ def short(setting: Setting) -> Iterator[Api]:
         yield running
 
 
+@pytest.mark.release(
+    twin="tests/envtest/api/test_s2_rate_limits.py::test_64_parallel_clients_get_each_m_once_and_n_requests_in_all"
+)
 async def test_m_stays_below_n_while_windows_end_under_64_parallel_clients(short: Api, signer: Signer) -> None:
     windows: dict[int, list[Told]] = defaultdict(list)
     deadline = time.monotonic() + 60

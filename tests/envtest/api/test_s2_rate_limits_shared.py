@@ -85,6 +85,9 @@ async def counts_in(server: RedisServer, http: httpx.AsyncClient, api: Api) -> N
     assert any(key.startswith("berth:token/") for key in server.keys())
 
 
+@pytest.mark.release(
+    twin="tests/envtest/api/test_s2_rate_limits.py::test_64_parallel_clients_get_each_m_once_and_n_requests_in_all"
+)
 async def test_n_requests_pass_over_two_replicas_under_64_parallel_clients(replicas: Replicas, signer: Signer) -> None:
     async with crowd(replicas.one, replicas.other, token=signer.token("parallel")) as clients:
         need_exact(await hammer(clients, PER_TOKEN + 50), PER_TOKEN)

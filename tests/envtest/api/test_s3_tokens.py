@@ -137,6 +137,7 @@ async def test_a_token_that_counts(api: Api, signer: Signer, claims: dict[str, A
         assert (await client.get("/instances")).status_code == 200
 
 
+@pytest.mark.release(twin="tests/envtest/api/test_s3_tokens.py::test_a_token_that_does_not_count")
 async def test_a_token_stops_counting_when_it_expires(api: Api, signer: Signer) -> None:
     async with user_client(api, signer.token(exp=now() + 8)) as client:
         assert (await client.get("/instances")).status_code == 200

@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
+from amount import but_first
 from argon2 import PasswordHasher
 from promised import promised
 
@@ -104,6 +105,7 @@ async def test_a_token_purges_all_until_now(http: httpx.AsyncClient, signer: Sig
     assert not await counts(http, new)
 
 
+@pytest.mark.release(twin="tests/envtest/api/test_s3_tokens_purged.py::test_a_token_purges_all_until_now")
 async def test_a_purge_ends_the_token_that_asks_for_it_whatever_clock_made_it(
     http: httpx.AsyncClient, signer: Signer
 ) -> None:
@@ -139,7 +141,7 @@ async def test_an_account_keeps_its_password_and_never_goes_back(
     assert spec.password_secret_ref is not None
 
 
-@pytest.mark.parametrize("form", ["basic", "body", "basic beside a body", "body beside a token"])
+@pytest.mark.parametrize("form", but_first("basic", "body beside a token", "body", "basic beside a body", stay=2))
 async def test_a_pair_is_proof(
     http: httpx.AsyncClient, signer: Signer, enrol: Enrol, peer: dict[str, str], form: str
 ) -> None:
@@ -234,6 +236,7 @@ async def test_guessing_ends_soon(api: Api, http: httpx.AsyncClient, enrol: Enro
         assert secret not in written
 
 
+@pytest.mark.release(twin="tests/envtest/api/test_s3_tokens_purged.py::test_guessing_ends_soon")
 async def test_of_many_pairs_at_once_most_are_turned_away(http: httpx.AsyncClient) -> None:
     """Each check takes time by design, so whoever waits for it must be few."""
 

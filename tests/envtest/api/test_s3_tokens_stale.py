@@ -127,6 +127,7 @@ async def test_a_silent_api_server(away: Away) -> None:
     assert await away.judge(away.goes) == FAILED
 
 
+@pytest.mark.release(twin="tests/envtest/api/test_s3_tokens_stale.py::test_a_silent_api_server")
 async def test_an_api_server_out_of_reach(away: Away) -> None:
     away.proxy.cut()
     await away.lose()

@@ -300,6 +300,7 @@ async def test_a_token_that_may_not_have_any_machine_starts_no_build(
         assert "limited2" not in (await limited.get("/ci/projects")).json()
 
 
+@pytest.mark.release(twin="tests/envtest/operator/test_builds.py::test_who_has_too_many_that_wait_is_told_at_once")
 async def test_a_user_has_so_many_projects_and_builds_that_wait(api: Api, signer: Signer, world: World) -> None:
     async with user_client(api, signer.token("collector")) as client:
         first = await asked(client, "collection")

@@ -251,6 +251,7 @@ async def test_a_user_follows_so_many_at_a_time(api: Api, signer: Signer) -> Non
         await eventually(has_room)
 
 
+@pytest.mark.release(twin="tests/envtest/api/test_s5_ci_logs.py::test_a_log_is_followed_from_the_queue_to_the_end")
 async def test_slow_readers_are_few_and_nothing_else_waits_for_them(
     world: World, api: Api, signer: Signer, kubelet: Kubelet, bob: httpx.AsyncClient
 ) -> None:
@@ -299,6 +300,7 @@ async def test_artifacts_come_as_they_were_packed(world: World, alice: httpx.Asy
     assert (answer.status_code, answer.json()["error_message"]) == (500, "internal error")
 
 
+@pytest.mark.release(twin="tests/envtest/api/test_s5_ci_logs.py::test_a_log_is_followed_from_the_queue_to_the_end")
 @pytest.mark.alone
 async def test_a_log_that_says_nothing_gives_signs_of_life(alice: httpx.AsyncClient) -> None:
     jid = await asked(alice, "quiet")

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from amount import but_first
 
 from .conftest import Helm
 
@@ -81,18 +82,19 @@ def test_without_redis_and_provider_nothing_is_said_and_nothing_opened(helm: Hel
 
 @pytest.mark.parametrize(
     ("values", "ports"),
-    [
+    but_first(
+        ([LOGIN, f"rateLimit.redisURL={REDIS}"], [7000, 443]),
+        (["rateLimit.redisURLSecret.name=cache"], [6379]),
         ([f"rateLimit.redisURL={REDIS}"], [7000]),
         (["rateLimit.redisURL=redis://cache.lab.svc"], [6379]),
         (["rateLimit.redisURL=redis://:pass@cache.lab.svc:7001"], [7001]),
-        (["rateLimit.redisURLSecret.name=cache"], [6379]),
         (["rateLimit.redisURLSecret.name=cache", "networkPolicy.redis.port=7002"], [7002]),
         ([LOGIN], [443]),
         ([LOGIN.replace("jwksURL=https://login.example.org", "jwksURL=http://login.example.org")], [80]),
         ([LOGIN.replace("example.org/keys", "example.org:8443/keys")], [8443]),
         ([LOGIN, "networkPolicy.oidc.port=9443"], [9443]),
-        ([LOGIN, f"rateLimit.redisURL={REDIS}"], [7000, 443]),
-    ],
+        stay=2,
+    ),
 )
 def test_the_way_to_what_is_configured_is_open(helm: Helm, values: list[str], ports: list[int]) -> None:
     expected: list[tuple[list[tuple[str, int]], list[Any]]] = [([("TCP", port)], []) for port in ports]

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import yaml
+from amount import but_first
 
 from berth_dev.envtest.apiserver import ApiServer
 from berth_dev.errors import ClusterError
@@ -52,7 +53,7 @@ def pods(objects: list[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-@pytest.mark.parametrize("words", [[], ["-f", str(REPOSITORY / "dev/values.yaml")], EVERYTHING])
+@pytest.mark.parametrize("words", but_first(EVERYTHING, [], ["-f", str(REPOSITORY / "dev/values.yaml")]))
 def test_the_api_server_takes_everything(installed: ApiServer, helm: Helm, words: list[str]) -> None:
     installed.kubectl("create", "namespace", "lab-b", check=False)
     helm.install("--dry-run=server", *words)

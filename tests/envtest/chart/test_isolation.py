@@ -150,6 +150,7 @@ def test_a_type_names_only_runtime_classes_that_the_values_allow(demanding: ApiS
     demanding.kubectl("delete", "wt", "bench", "-n", WORKSPACES)
 
 
+@pytest.mark.release(twin="tests/envtest/chart/test_isolation.py::test_a_value_of_before_is_taken_still")
 def test_a_type_of_before_may_be_changed_but_for_what_it_names(demanding: ApiServer) -> None:
     change = ("patch", "wt", "before", "-n", WORKSPACES, "--type=merge", "-p")
     demanding.kubectl(*change, json.dumps({"spec": {"description": "an arm"}}))

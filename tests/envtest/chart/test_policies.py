@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+from amount import but_first
 from loosening import loosened
 
 from berth_dev.envtest.apiserver import ApiServer
@@ -249,6 +250,7 @@ def test_whoever_may_tell_by_a_secret_names_it_and_others_leave_it_as_it_is(
     alice.patch(what, {"spec": {"commitStatus": {"secret": None}}})
 
 
+@pytest.mark.release(twin="tests/envtest/chart/test_sizes.py")
 def test_what_was_made_before_its_bounds_goes_on_and_ends(installed: ApiServer, helm: Helm) -> None:
     """Finalizers, statuses and the end of objects whose names, keys and URLs nobody could make any more."""
     old = named("Instance", {"user": "alice", "workspaceType": "misty"}, name="y" * 252)
@@ -306,7 +308,7 @@ RESET = {"command": ["/bin/true"]}
 
 
 @pytest.mark.parametrize(
-    "change", [{"reset": RESET | {"image": "mallory/it"}}, {"reset": None}, {"prepare": RESET}, None]
+    "change", but_first({"reset": RESET | {"image": "mallory/it"}}, None, {"reset": None}, {"prepare": RESET}, stay=2)
 )
 def test_hooks_have_their_template_s_power(
     person: MakePerson, installed: ApiServer, change: dict[str, Any] | None
@@ -470,6 +472,9 @@ def test_of_a_deployment_the_operator_changes_the_finalizer_only(installed: ApiS
         operator.patch(what, {"spec": {"lockout": True}})
 
 
+@pytest.mark.release(
+    twin="tests/envtest/chart/test_policies.py::test_a_leased_deployment_is_deleted_by_the_verb_abandon_only"
+)
 def test_a_namespace_with_instances_and_leases_can_be_deleted(installed: ApiServer) -> None:
     """Kubernetes' own controllers are not kept from their work."""
     installed.kubectl("create", "namespace", "short-lived")

@@ -187,6 +187,9 @@ spec:
 """
 
 
+@pytest.mark.release(
+    twin="tests/envtest/api/test_made_by_a_token.py::test_what_a_revoked_token_made_ends_and_nothing_else"
+)
 async def test_what_a_token_made_is_looked_for_where_the_operator_has_it(
     apiserver: ApiServer, client: Client, namespaces: Namespaces, berth: Run, access: list[str], alice: str
 ) -> None:

@@ -24,6 +24,8 @@ from berth_dev.envtest.testing import Namespaces
 from . import lab
 from .conftest import Run
 
+pytestmark = pytest.mark.release(twin="tests/envtest/operator/test_unreadable.py")
+
 SHA = "9f86d081" * 8
 NO_TIME = "2026-02-01 01:00:00Z"
 LATER = "2100-01-01T00:00:00Z"

@@ -148,6 +148,7 @@ async def test_a_key_of_ones_own_is_sent_and_remembered(world: World, person: Pe
     assert "holds a private key: it was not sent" in refused.err
 
 
+@pytest.mark.release(twin="tests/envtest/api/test_s5_reservations.py")
 async def test_busy_says_how_to_wait_and_a_place_is_given_up(
     world: World, alice: httpx.AsyncClient, person: Person
 ) -> None:
@@ -184,6 +185,7 @@ async def test_waiting_shows_each_step_and_ends_at_ready(world: World, person: P
     assert json.loads(out)["status"] == "READY"
 
 
+@pytest.mark.release(twin="tests/envtest/cli_user/test_holding.py::test_waiting_shows_each_step_and_ends_at_ready")
 async def test_waiting_in_the_queue_goes_on_with_the_instance_of_the_turn(
     world: World, alice: httpx.AsyncClient, person: Person
 ) -> None:
@@ -209,7 +211,8 @@ async def test_waiting_in_the_queue_goes_on_with_the_instance_of_the_turn(
     assert out == f"{reservation['instance']}\n"
 
 
-@pytest.mark.parametrize("reserved", [False, True])
+@pytest.mark.release(twin="tests/envtest/cli_user/test_holding.py::test_waiting_shows_each_step_and_ends_at_ready")
+@pytest.mark.parametrize("reserved", [True, False])
 async def test_an_interruption_cancels_or_leaves_as_told(
     world: World, alice: httpx.AsyncClient, person: Person, reserved: bool
 ) -> None:

@@ -250,6 +250,7 @@ async def test_a_watch_that_is_not_taken_on_fails(own: Own, monkeypatch: pytest.
             await anext(own.proxied.watch(DEPLOYMENTS, own.namespace, version))
 
 
+@pytest.mark.release(twin="tests/unit/core/test_cache.py")
 async def test_when_history_is_gone_it_lists_again_and_reports_what_vanished(mortal: Own) -> None:
     """A new API server has no history: watching from an old version answers 410."""
     await create(mortal.direct, mortal.namespace, WorkspaceDeployment, "goes")

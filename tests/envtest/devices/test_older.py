@@ -16,6 +16,8 @@ from berth_devices.stock import Stock
 from .lab import Lab
 from .test_driver import ARM, SECOND
 
+pytestmark = pytest.mark.release(twin="tests/envtest/devices/test_driver.py")
+
 
 async def test_an_unplugged_device_leaves_its_slice_and_returns_under_its_name(older_lab: Lab) -> None:
     arm = older_lab.plug("arm")

@@ -23,6 +23,7 @@ def test_every_test_has_namespaces_of_its_own(apiserver: ApiServer, namespaces: 
     apiserver.kubectl("get", "namespace", namespaces.workspaces, other.access)
 
 
+@pytest.mark.release(twin="tests/envtest/local/test_apiserver.py::test_apiserver_is_ready_and_says_its_version")
 def test_garbage_collection_works_with_controllers(controllers: ApiServer) -> None:
     owner = json.loads(controllers.kubectl("create", "configmap", "owner", "-o", "json"))
     owned = {

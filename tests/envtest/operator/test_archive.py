@@ -215,20 +215,8 @@ async def queue_age(operators: Operators) -> float:
     return float(answer.json()["queueAgeSeconds"])
 
 
-@pytest.mark.parametrize(
-    "listens",
-    [
-        pytest.param(True, id="hangs"),
-        pytest.param(
-            False,
-            id="refuses",
-            marks=pytest.mark.release(
-                twin="tests/envtest/operator/test_archive.py::"
-                "test_leases_go_on_and_health_stays_good_while_an_archive_is_away"
-            ),
-        ),
-    ],
-)
+@pytest.mark.release(twin="tests/unit/operator/builds/test_artifacts.py")
+@pytest.mark.parametrize("listens", [True, False], ids=["hangs", "refuses"])
 async def test_leases_go_on_and_health_stays_good_while_an_archive_is_away(
     lab: Lab, apiserver: ApiServer, operators: Operators, listens: bool
 ) -> None:
@@ -268,6 +256,7 @@ async def silent(*, listens: bool) -> AsyncIterator[str]:
         yield f"http://127.0.0.1:{server.getsockname()[1]}"
 
 
+@pytest.mark.release(twin="tests/unit/operator/builds/test_artifacts.py")
 async def test_no_log_is_lost_to_an_archive_that_is_away_for_a_while(
     lab: Lab, apiserver: ApiServer, operators: Operators, tmp_path: Path
 ) -> None:

@@ -72,6 +72,7 @@ async def has_parts(lab: Lab, parts: list[str]) -> bool:
     return True
 
 
+@pytest.mark.release(twin="tests/unit/operator/sweeps/test_retention.py")
 async def test_of_refusals_the_oldest_go_and_no_other_record(lab: Lab, operators: Operators) -> None:
     access = lab.namespaces.access
     await asyncio.gather(*(record(lab, f"kept-{n}") for n in range(3)))

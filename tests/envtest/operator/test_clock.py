@@ -108,6 +108,7 @@ async def test_nothing_ends_by_a_clock_that_is_wrong_and_it_does_once_it_is_righ
         await asyncio.to_thread(operators.stop_all)
 
 
+@pytest.mark.release(twin="tests/unit/operator/instances/test_notice.py")
 async def test_an_event_warns_of_each_end_once_whoever_leads(lab: Lab, operators: Operators) -> None:
     first = operators.start()
     end = await ready(lab, left=240)

@@ -61,6 +61,9 @@ async def taken(lab: Lab, deployment: str) -> Object:
     return status
 
 
+@pytest.mark.release(
+    twin="tests/envtest/operator/test_cordoned.py::test_a_pod_that_a_lease_has_and_one_that_tolerates_it_stay"
+)
 async def test_a_pod_that_nobody_has_leaves_and_the_next_waits_for_a_node(lab: Lab, node: str) -> None:
     await lab.type(warm=True)
     first = await warm_pod_on(lab, node, "one")

@@ -169,6 +169,7 @@ async def test_the_next_holder_gets_the_device_only_after_the_give_back(
     assert seen.index((claim, "DELETED")) < claims.index(claim_of(second, 2)), "made when nothing was left of the first"
 
 
+@pytest.mark.release(twin="tests/unit/operator/instances/test_decide_devices.py")
 async def test_the_device_stays_the_leases_while_no_pod_of_it_uses_it(
     field: Lab, driver: Driver, operators: Operators
 ) -> None:
@@ -217,6 +218,7 @@ async def pod_of_hook(lab: Lab, uid: str, hook: str, node: str) -> str:
                     break
 
 
+@pytest.mark.release(twin="tests/unit/operator/instances/test_decide_devices.py")
 async def test_a_lease_whose_device_is_not_there_says_which_device_by_which_selector(
     field: Lab, driver: Driver, operators: Operators
 ) -> None:
@@ -271,6 +273,7 @@ async def test_a_free_deployment_is_offline_while_its_device_is_unplugged_or_tai
     assert "there is no DeviceClass" in str(condition(await online(field, "DeviceMissing"), "Online", "message"))
 
 
+@pytest.mark.release(twin="tests/unit/operator/instances/test_decide_devices.py")
 async def test_a_selector_that_fits_two_devices_is_refused_until_it_fits_one(
     field: Lab, driver: Driver, operators: Operators
 ) -> None:
@@ -291,6 +294,7 @@ async def test_a_selector_that_fits_two_devices_is_refused_until_it_fits_one(
     assert "reason" not in (await field.kept(INSTANCES, "ada"))["status"], "a lease keeps what it was given"
 
 
+@pytest.mark.release(twin="tests/unit/operator/instances/test_decide_devices.py")
 async def test_a_running_lease_tells_its_holder_that_a_device_is_gone_and_goes_on(
     field: Lab, driver: Driver, operators: Operators
 ) -> None:
@@ -310,6 +314,7 @@ async def test_a_running_lease_tells_its_holder_that_a_device_is_gone_and_goes_o
     assert condition(over, "Ready", "status") == "True"
 
 
+@pytest.mark.release(twin="tests/unit/operator/instances/test_decide_warm.py")
 async def test_no_pod_is_kept_warm_for_a_deployment_with_devices(
     field: Lab, driver: Driver, operators: Operators
 ) -> None:

@@ -43,6 +43,7 @@ async def names(lab: Lab) -> set[str]:
     return {obj["metadata"]["name"] for obj in listed}
 
 
+@pytest.mark.release(twin="tests/unit/operator/sweeps/test_retention.py")
 async def test_history_goes_after_the_retention_and_the_count_stays(lab: Lab, operators: Operators) -> None:
     old = set(await asyncio.gather(*(ended_long_ago(lab, n) for n in range(MOST_AT_ONCE + 20))))
     await reservation(lab, "had", shown("Fulfilled", "True", LONG_AGO))

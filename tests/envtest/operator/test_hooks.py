@@ -56,6 +56,7 @@ async def test_a_deployment_is_free_after_reset_and_health_check_one_after_the_o
         assert (await lab.client.list(kind, lab.namespace, labels={"berth.dev/instance": uid}))[0] == []
 
 
+@pytest.mark.release(twin="tests/unit/operator/instances/test_decide_hooks.py")
 async def test_a_failed_reset_says_nothing_of_a_machine_that_was_only_taken_beside(lab: Lab) -> None:
     await lab.type(hooks=RESET)
     for name in ("one", "two"):
@@ -163,6 +164,7 @@ async def test_a_workspace_is_opened_only_when_its_machine_is_prepared(lab: Lab)
     await reads(lab, "Free")
 
 
+@pytest.mark.release(twin="tests/unit/operator/instances/test_decide_hooks.py")
 async def test_a_failed_preparation_ends_the_instance_and_the_machine_is_reset(lab: Lab) -> None:
     uid = await borrowed(lab, {"prepare": {"command": ["/home"]}} | RESET)
     job = await started(lab, uid, "prepare")

@@ -67,6 +67,7 @@ async def evicted(lab: Lab, pod: str) -> None:
     await exited(lab, pod, 143)
 
 
+@pytest.mark.release(twin="tests/envtest/operator/test_hooks.py")
 async def test_a_lease_with_hooks_from_one_user_to_a_quarantine(field: Lab, operators: Operators) -> None:
     operators.start()
     uid = await borrowed(field, BOTH | {"prepare": {"command": ["/home"]}})

@@ -5,6 +5,7 @@ import signal
 import uuid
 
 import pytest
+from amount import but_first
 
 from berth_core import ids, names
 from berth_core.kube.types import Kind, Object
@@ -92,7 +93,7 @@ async def test_what_is_made_for_an_epoch_of_a_warm_pod_that_is_over_is_cleared(l
 
 
 @pytest.mark.parametrize(
-    "wrong", [{names.EPOCH_LABEL: "abc"}, {names.EPOCH_LABEL: None}, {names.DEPLOYMENT_LABEL: None}]
+    "wrong", but_first({names.EPOCH_LABEL: "abc"}, {names.EPOCH_LABEL: None}, {names.DEPLOYMENT_LABEL: None})
 )
 async def test_an_object_with_labels_that_berth_does_not_write_stays_and_stops_nothing(
     lab: Lab, operators: Operators, wrong: dict[str, str | None]

@@ -61,6 +61,7 @@ def ready(port: int) -> None:
     raise AssertionError("the operator never became ready")
 
 
+@pytest.mark.release(twin="tests/e2e/test_exclusive.py::test_an_operator_killed_while_it_launches_loses_nothing")
 @pytest.mark.alone
 async def test_another_takes_over_within_ten_seconds_of_a_kill_and_finishes_what_was_begun(
     lab: Lab, operators: Operators

@@ -114,6 +114,7 @@ async def test_epochs_of_instances_that_have_ended_are_not_used_again(lab: Lab, 
     assert free["status"]["epoch"] == 2
 
 
+@pytest.mark.release(twin="tests/envtest/chart/test_existing.py")
 async def test_what_an_older_version_looked_at_keeps_its_lease_its_warm_pod_and_its_epoch(
     lab: Lab, operators: Operators
 ) -> None:

@@ -218,7 +218,8 @@ CLOSING: list[tuple[Kind, Happens]] = [
 """Writes of a lease that concern its machine."""
 
 
-@pytest.mark.parametrize("warm", [False, True])
+@pytest.mark.release(twin="tests/sim/test_histories.py")
+@pytest.mark.parametrize("warm", [True, False])
 async def test_a_machine_is_opened_and_closed_after_a_kill_at_any_of_its_writes(
     lab: Lab, operators: Operators, warm: bool
 ) -> None:

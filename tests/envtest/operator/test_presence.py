@@ -85,6 +85,7 @@ async def test_a_machine_that_stops_answering_is_offline_in_its_time_and_comes_b
     await lab.until(INSTANCES, "mine", lambda o: condition(o, "Bound", "status") == "True")
 
 
+@pytest.mark.release(twin="tests/unit/operator/presence/test_probe.py")
 async def test_an_unhealthy_answer_is_none(lab: Lab, operators: Operators, arm: Robot) -> None:
     operators.start(**MACHINES)
     await lab.type()
@@ -117,6 +118,9 @@ async def test_a_free_machine_is_probed_and_a_leased_one_left_alone(lab: Lab, op
     await arm.hears(before + 1, SECONDS)
 
 
+@pytest.mark.release(
+    twin="tests/envtest/operator/test_presence.py::test_a_free_machine_is_probed_and_a_leased_one_left_alone"
+)
 @pytest.mark.alone
 async def test_a_probe_that_is_under_way_ends_when_a_lease_is_taken(lab: Lab, operators: Operators, arm: Robot) -> None:
     """Its controller accepts one client: the holder's must be that."""
@@ -193,6 +197,7 @@ async def test_without_networks_of_machines_none_is_probed(lab: Lab, operators: 
     assert arm.connected == []
 
 
+@pytest.mark.release(twin="tests/unit/operator/presence/test_decide.py")
 async def test_a_new_leader_keeps_what_it_finds_until_it_knows_better(
     lab: Lab, operators: Operators, arm: Robot
 ) -> None:
@@ -225,6 +230,7 @@ async def test_a_new_leader_keeps_what_it_finds_until_it_knows_better(
         assert condition(await lab.get(DEPLOYMENTS, "away"), "Online", "lastTransitionTime") != since
 
 
+@pytest.mark.release(twin="tests/unit/operator/presence/test_decide.py")
 async def test_a_flapping_machine_writes_once_for_each_probe_at_most(
     lab: Lab, operators: Operators, arm: Robot
 ) -> None:
@@ -255,6 +261,7 @@ async def test_a_flapping_machine_writes_once_for_each_probe_at_most(
     assert 0 < writes <= took + promised(1), "one for each probe: two would be twice as many"
 
 
+@pytest.mark.release(twin="tests/unit/operator/deployments/test_decide.py")
 async def test_a_maintenance_ends_by_itself_and_lets_owners_in_meanwhile(lab: Lab, operators: Operators) -> None:
     operators.start()
     await lab.type()

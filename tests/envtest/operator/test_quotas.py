@@ -4,6 +4,7 @@ import asyncio
 from datetime import UTC, datetime
 
 import pytest
+from amount import but_first
 
 from berth_core import ids
 from berth_core.kube.types import Kind, Object
@@ -113,7 +114,7 @@ def returned(obj: Object) -> Lease | None:
     return Lease(mark["deployment"], mark["epoch"]) if mark else None
 
 
-@pytest.mark.parametrize("kind", [RESERVATIONS, INSTANCES], ids=lambda kind: kind.plural)
+@pytest.mark.parametrize("kind", but_first(RESERVATIONS, INSTANCES), ids=lambda kind: kind.plural)
 async def test_a_lease_that_a_former_leader_took_beyond_the_quota_goes_back_to_others(
     lab: Lab, operators: Operators, kind: Kind
 ) -> None:
@@ -129,7 +130,7 @@ async def test_a_lease_that_a_former_leader_took_beyond_the_quota_goes_back_to_o
     await until_served(lab, kind, "waits")
 
 
-@pytest.mark.parametrize("kind", [RESERVATIONS, INSTANCES], ids=lambda kind: kind.plural)
+@pytest.mark.parametrize("kind", but_first(RESERVATIONS, INSTANCES), ids=lambda kind: kind.plural)
 async def test_of_two_unused_leases_that_are_beyond_the_quota_together_one_is_used_in_the_end(
     lab: Lab, operators: Operators, kind: Kind
 ) -> None:

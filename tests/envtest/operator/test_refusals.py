@@ -34,6 +34,7 @@ async def failed(lab: Lab, name: str, words: str) -> None:
     assert await lab.lease("desk") is None
 
 
+@pytest.mark.release(twin="tests/envtest/operator/test_refusals.py::test_a_build_ends_when_what_it_needs_is_invalid")
 async def test_a_lease_goes_back_when_what_it_opens_is_invalid_or_forbidden_for_too_long(
     lab: Lab, operators: Operators
 ) -> None:

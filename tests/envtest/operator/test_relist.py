@@ -35,6 +35,9 @@ class LateWatch(Gateway):
         return await super().handle(request)
 
 
+@pytest.mark.release(
+    twin="tests/envtest/operator/test_relist.py::test_types_and_access_rules_count_before_their_watches_tell_of_them"
+)
 async def test_a_pod_that_went_before_its_watch_began_holds_nothing_up(
     lab: Lab, operators: Operators, tmp_path: Path
 ) -> None:

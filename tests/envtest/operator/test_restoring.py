@@ -193,6 +193,9 @@ async def test_after_a_restore_all_have_ended_and_the_next_lease_has_a_new_epoch
     assert (await lab.get(INSTANCES, await launch(lab, "two")))["status"]["epoch"] == 3
 
 
+@pytest.mark.release(
+    twin="tests/envtest/operator/test_restoring.py::test_after_a_restore_all_have_ended_and_the_next_lease_has_a_new_epoch"
+)
 async def test_a_deployment_waits_after_a_restore_for_a_pod_that_was_kept_warm_and_its_epoch_is_used(
     lab: Lab, operators: Operators, apiserver: ApiServer
 ) -> None:

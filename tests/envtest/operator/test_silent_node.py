@@ -91,6 +91,9 @@ async def test_its_lease_stays_in_quarantine_until_an_administrator_attests(lab:
     assert operator.poll() is None
 
 
+@pytest.mark.release(
+    twin="tests/envtest/operator/test_silent_node.py::test_its_lease_stays_in_quarantine_until_an_administrator_attests"
+)
 async def test_a_pod_that_waits_for_secrets_that_are_gone_is_made_anew(lab: Lab, operator: Process) -> None:
     _, pod = await bound_to_a_node(lab)
     first = await lab.get(PODS, pod)

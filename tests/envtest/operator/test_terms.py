@@ -134,6 +134,7 @@ async def test_a_renewal_that_comes_while_it_gives_up_keeps_nothing_back(
     assert not (await lab.client.get(LEASES, lab.namespaces.release, LEADER))["spec"]["holderIdentity"]
 
 
+@pytest.mark.release(twin="tests/sim/test_pauses.py")
 async def test_work_that_another_leader_ended_is_begun_anew_once_nobody_leads(lab: Lab) -> None:
     made, terms, again = Leadership(lab.namespaces.release, "first"), list[int](), asyncio.Event()
 

@@ -125,6 +125,7 @@ async def test_a_key_is_made_for_who_brought_none(lab: Lab) -> None:
     assert key.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode() == public
 
 
+@pytest.mark.release(twin="tests/unit/core/test_queue.py")
 @pytest.mark.usefixtures("operator")
 async def test_priority_then_age_whatever_they_wait_with_and_are_named(lab: Lab) -> None:
     """Names are of replicas whose clocks are wrong; who came in one second is told apart by versions."""
@@ -289,6 +290,9 @@ async def test_a_webhook_that_the_cluster_refuses_holds_up_no_turn(lab: Lab) -> 
     assert "no webhooks here" in str(condition(found, "Notified", "message"))
 
 
+@pytest.mark.release(
+    twin="tests/envtest/operator/test_turns.py::test_a_webhook_that_the_cluster_refuses_holds_up_no_turn"
+)
 @pytest.mark.usefixtures("operator")
 async def test_whoever_has_too_many_webhooks_gets_turns_without_them(lab: Lab) -> None:
     await lab.type()

@@ -76,6 +76,9 @@ async def test_with_exact_sources_it_lets_in_the_operator_alone_and_each_lease_i
     await lab.until_gone(POLICIES, f"i-{instance}", seconds=UNSWEPT_SECONDS)
 
 
+@pytest.mark.release(
+    twin="tests/envtest/operator/test_type_policies.py::test_with_exact_sources_it_lets_in_the_operator_alone_and_each_lease_its_users"
+)
 async def test_exact_sources_count_for_leases_that_run_when_they_are_turned_on(lab: Lab, operators: Operators) -> None:
     first = operators.start()
     await lab.type(warm=True)

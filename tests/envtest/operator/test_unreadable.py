@@ -106,6 +106,9 @@ async def test_others_get_their_turns_beside_objects_that_cannot_be_read(
     assert operator.poll() is None
 
 
+@pytest.mark.release(
+    twin="tests/envtest/operator/test_unreadable.py::test_others_get_their_turns_beside_objects_that_cannot_be_read"
+)
 @pytest.mark.usefixtures("odd")
 async def test_an_object_says_when_it_can_be_read_again(lab: Lab, operator: Process) -> None:
     await lab.until(DEPLOYMENTS, "odd", lambda o: condition(o, "Readable", "status") == "False", seconds=30)

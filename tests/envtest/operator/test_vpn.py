@@ -110,6 +110,9 @@ SIGNING: list[tuple[str, Kind, Happens]] = [
 ]
 
 
+@pytest.mark.release(
+    twin="tests/envtest/operator/test_vpn.py::test_clients_are_signed_refused_when_deleted_and_gone_with_their_instance"
+)
 async def test_who_is_signed_and_who_is_revoked_survives_a_kill_at_any_write(
     lab: Lab, operators: Operators, puppets: Puppets
 ) -> None:

@@ -182,6 +182,7 @@ MAKING: list[tuple[str, Kind, Happens]] = [
 ]
 
 
+@pytest.mark.release(twin="tests/sim/test_histories.py")
 async def test_a_claim_goes_on_after_a_kill_at_any_write(lab: Lab, operators: Operators) -> None:
     operators.start()
     await lab.type(warm=True)
@@ -258,6 +259,7 @@ async def without_a_name(lab: Lab, operators: Operators) -> Object:
     return pod
 
 
+@pytest.mark.release(twin="tests/unit/operator/instances/test_warm_removal.py")
 async def test_a_removal_that_broke_off_when_the_status_names_no_pod_is_finished(
     lab: Lab, operators: Operators
 ) -> None:
@@ -313,6 +315,7 @@ async def test_a_pod_that_nobody_had_goes_with_its_node(lab: Lab) -> None:
     assert (await lab.get(PODS, lent))["metadata"]["uid"] == uid
 
 
+@pytest.mark.release(twin="tests/unit/operator/instances/test_decide_warm.py")
 @pytest.mark.usefixtures("operator")
 async def test_a_pod_whose_lease_has_another_goes_with_its_node_too(lab: Lab) -> None:
     node, ready = f"node-{lab.namespace}", {"conditions": [{"type": "Ready", "status": "True"}]}
@@ -337,6 +340,7 @@ async def ends_later(lab: Lab, name: str) -> None:
     await lab.client.patch(INSTANCES, lab.namespace, name, {"spec": {"terminate": True}})
 
 
+@pytest.mark.release(twin="tests/sim/test_histories.py")
 async def test_making_goes_on_after_a_kill_at_any_write(lab: Lab, operators: Operators) -> None:
     operators.start()
     await lab.type()

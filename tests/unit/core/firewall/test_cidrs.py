@@ -7,6 +7,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, collap
 from typing import Any
 
 import pytest
+from amount import share
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -45,7 +46,7 @@ def within(networks: Iterable[Network], address: Address) -> bool:
 
 
 @given(rules())
-@settings(max_examples=400)
+@settings(max_examples=share(400))
 def test_the_set_holds_exactly_what_is_accepted(ruleset: list[Rule]) -> None:
     compiled = accepted_set(ruleset)
     for address in edges(ruleset):
@@ -53,7 +54,7 @@ def test_the_set_holds_exactly_what_is_accepted(ruleset: list[Rule]) -> None:
 
 
 @given(rules())
-@settings(max_examples=400)
+@settings(max_examples=share(400))
 def test_the_set_is_minimal_sorted_and_apart(ruleset: list[Rule]) -> None:
     compiled = accepted_set(ruleset)
     for version in (4, 6):
@@ -63,7 +64,7 @@ def test_the_set_is_minimal_sorted_and_apart(ruleset: list[Rule]) -> None:
 
 
 @given(rules())
-@settings(max_examples=400)
+@settings(max_examples=share(400))
 def test_the_blocks_say_the_same_as_the_set(ruleset: list[Rule]) -> None:
     blocks = ip_blocks(ruleset)
     for block in blocks:
@@ -76,7 +77,7 @@ def test_the_blocks_say_the_same_as_the_set(ruleset: list[Rule]) -> None:
 
 
 @given(rules())
-@settings(max_examples=200)
+@settings(max_examples=share(200))
 def test_the_blocks_are_never_more_than_the_set(ruleset: list[Rule]) -> None:
     assert sum(1 + len(block.except_) for block in ip_blocks(ruleset)) <= len(accepted_set(ruleset))
 

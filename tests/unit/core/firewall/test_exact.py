@@ -1,7 +1,8 @@
-"""Compiled rules are equivalent to their source: 10,000 random lists against an evaluator that knows nothing of Berth.
+"""Compiled rules are equivalent to their source: random lists against an evaluator that knows nothing of Berth.
 
-The lists are drawn from few prefixes, so that they nest, overlap, repeat and touch; each is tried at the edges of every
-range in it, and of every range that was compiled from it. FIREWALL_SEED chooses other lists.
+There are 10,000 in `make test-all`, a quarter in `make test`. They are drawn from few prefixes, so that they nest,
+overlap, repeat and touch; each is tried at the edges of every range in it, and of every range that was compiled from
+it. FIREWALL_SEED chooses other lists.
 """
 
 import itertools
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 import reference
+from amount import share
 from reference import Range, WrittenRule
 
 from berth_core.firewall import IPBlock, Rule, accepted_set, ip_blocks, network_policy, ruleset_body
@@ -23,7 +25,7 @@ from .test_networkpolicy import REQUEST
 pytestmark = pytest.mark.thorough
 
 SEED = int(os.environ.get("FIREWALL_SEED") or 20261125)
-PARTS, LISTS = 10, 1000
+PARTS, LISTS = 10, share(1000)
 TOPS = {4: 0xCB007100, 6: 0x20010DB8 << 96}
 MAP = re.compile(r"(?:ct original )?(?P<family>ip6?) saddr vmap \{ (?P<elements>[^}]*) \}")
 ALL = re.compile(r"meta nfproto (?P<version>ipv[46]) (?P<do>.*)")
