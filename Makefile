@@ -126,7 +126,7 @@ test-changed: venv ## tests of tests/unit and tests/envtest that a change asks f
 
 .PHONY: durations
 durations: venv ## take the seconds of each test file from the last make test, into tests/durations.json
-	@$(BIN)/python -m berth_dev.checks.durations .berth/gate/*/junit.xml
+	@$(BIN)/python -m berth_dev.checks.durations
 
 .PHONY: test-steady
 test-steady: venv ## make test six times on one tree, two of them beside a busy core; goes on where it was interrupted (TIMES=6)

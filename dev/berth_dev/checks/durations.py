@@ -18,7 +18,7 @@ from berth_dev.paths import REPOSITORY
 
 RECORD: Final = Path("tests/durations.json")
 MOST_SECONDS: Final = 45.0
-"""For a file whose tests run beside others; some 20 alone. The two-node cluster has the budget of its part."""
+"""A file may take this beside others, some 20 alone. A file of the two-node cluster has the budget of its part."""
 NEW: Final = "--new"
 LEAVE: Final = "part it, make it quicker, or leave some of it to `make test-all` with a twin"
 
@@ -68,9 +68,12 @@ def _recorded(repository: Path) -> dict[str, float]:
 
 
 def main() -> None:
-    """Write the figures of the JUnit files that are named; with ``--new`` only those of files that have none."""
-    arguments = [word for word in sys.argv[1:] if word != NEW]
-    write(map(Path, arguments), is_new_only=NEW in sys.argv)
+    """Write the figures of the last `make test`, or with ``--new`` those of JUnit files for files that have none."""
+    if sys.argv[1:2] == [NEW]:
+        write(map(Path, sys.argv[2:]), is_new_only=True)
+    else:
+        # The reports of a second run and of what a change triggered have some tests of a file only.
+        write(REPOSITORY / ".berth" / "gate" / part.name / "junit.xml" for stage in GATE for part in stage)
 
 
 if __name__ == "__main__":

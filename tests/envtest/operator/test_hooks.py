@@ -56,7 +56,6 @@ async def test_a_deployment_is_free_after_reset_and_health_check_one_after_the_o
         assert (await lab.client.list(kind, lab.namespace, labels={"berth.dev/instance": uid}))[0] == []
 
 
-@pytest.mark.release(twin="tests/unit/operator/instances/test_decide_hooks.py")
 async def test_a_failed_reset_says_nothing_of_a_machine_that_was_only_taken_beside(lab: Lab) -> None:
     await lab.type(hooks=RESET)
     for name in ("one", "two"):

@@ -180,7 +180,6 @@ async def test_a_lease_that_is_refused_its_instance_is_held_until_the_warm_pod_o
     assert operator.poll() is None
 
 
-@pytest.mark.release(twin="tests/envtest/operator/test_orphans.py::test_a_quota_that_is_raised_in_time_ends_no_turn")
 async def test_a_turn_whose_instance_a_quota_refuses_keeps_no_machine(lab: Lab, operator: Process) -> None:
     await lab.type()
     await lab.deployment("one")
