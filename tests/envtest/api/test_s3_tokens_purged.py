@@ -253,7 +253,7 @@ async def test_of_many_pairs_at_once_most_are_turned_away(http: httpx.AsyncClien
     assert (await purge(3 * MOST_AT_ONCE)).status_code == 400
 
 
-@pytest.mark.release(twin="tests/envtest/api/test_s3_tokens_purged.py::test_guessing_ends_soon")
+@pytest.mark.release(twin="tests/unit/api/auth/test_passwords.py::test_networks_of_one_site_share_its_tries")
 async def test_guesses_from_ever_new_networks_of_a_site_end_and_keep_nobody_out(
     http: httpx.AsyncClient, enrol: Enrol, peer: dict[str, str]
 ) -> None:

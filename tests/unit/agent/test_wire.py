@@ -36,6 +36,13 @@ def test_a_length_is_digits_only(length: bytes) -> None:
     assert refused.value.status == 400
 
 
+@pytest.mark.parametrize("end", [b"\n", b"\r", b"\r\r\n", b"\0"])
+def test_a_line_ends_with_crlf_only(end: bytes) -> None:
+    with pytest.raises(HTTPError) as refused:
+        wire.parse_head(b"GET / HTTP/1.1\r\nHost: agent" + end + b"Content-Length: 9")
+    assert refused.value.status == 400
+
+
 def test_an_answer_has_its_length_and_says_whether_the_connection_stays() -> None:
     head, _, body = wire.render(409, {"epoch": 3}, keep=True).partition(b"\r\n\r\n")
     assert head.split(b"\r\n")[0] == b"HTTP/1.1 409 Conflict"

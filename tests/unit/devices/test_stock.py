@@ -87,9 +87,10 @@ async def test_unpreparing_needs_no_look_at_the_devices(node: Node) -> None:
 
 async def test_a_claim_ends_while_a_look_at_a_broken_device_takes_for_ever(node: Node) -> None:
     await node.stock().prepare(claimed("u1"))
-    freed = threading.Event()
+    asked, freed = threading.Event(), threading.Event()
 
     def broken() -> list[Facts]:
+        asked.set()
         freed.wait(30)
         return []
 
@@ -97,6 +98,7 @@ async def test_a_claim_ends_while_a_look_at_a_broken_device_takes_for_ever(node:
     looking = asyncio.create_task(stock.look())
     try:
         async with asyncio.timeout(10):
+            assert await asyncio.to_thread(asked.wait, 10)
             await stock.unprepare("u1")
         assert not looking.done()
         assert node.files() == {}
