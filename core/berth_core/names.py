@@ -123,10 +123,12 @@ WEBHOOK_PUBLIC_KEY: Final = "public-key"
 
 LEASES_BUDGET: Final = "berth-leases"
 """PodDisruptionBudget of a workspace namespace, which the chart makes."""
+CLOSED_POLICY: Final = "berth-closed"
+"""NetworkPolicy of a workspace namespace, which the chart makes: what no other one opens is closed."""
 RELEASE_CONFIGMAP: Final = "berth-release"
+"""In a workspace namespace: the release that leads there."""
 ARCHIVE_OWNER_ANNOTATION: Final = "berth.dev/archive-owner"
 """On that ConfigMap: uid of an earlier one, whose folder in the archive belongs to this installation too."""
-"""In a workspace namespace: the release that leads there."""
 RELEASE_KEY: Final = "release"
 """Key of that ConfigMap: the release's namespace."""
 
@@ -141,6 +143,13 @@ STATUS_URL: Final = "url"
 """Keys of a Secret with the token of a receiver of commit statuses: the token, and the prefix of allowed URLs."""
 PASSWORD_HASH: Final = "hash"  # noqa: S105 (a key of a Secret)
 OPERATOR_DNS: Final = "operator.berth.internal"
+
+_UUID: Final = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+RESERVED: Final = (
+    f"([bimvw]|turn|status)-{_UUID}.*|p-[0-9a-f]{{40}}|berth-type-.*|berth-probe-.*"
+    f"|{RELEASE_CONFIGMAP}|{LEASES_BUDGET}|{CLOSED_POLICY}"
+)
+"""Names that only Berth gives in workspace namespaces: a regular expression, for the chart's policies."""
 
 
 def instance_object(instance_id: str) -> str:

@@ -2,10 +2,11 @@
 
 import json
 import subprocess
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from knocking import Source
@@ -70,7 +71,9 @@ def around(lab: Lab, instance: str, info: Any) -> Iterator[Places]:
 
 
 @contextmanager
-def neighbours(lab: Lab) -> Iterator[dict[str, str]]:
+def neighbours(
+    lab: Lab, namespace: str = "default", labels: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[dict[str, str]]:
     """Addresses of two plain pods, by node."""
     names = {node.name: f"knocks-from-{node.name}" for node in NODES}
     sleeper = {"name": "sleeper", "image": IMAGE, "imagePullPolicy": "IfNotPresent", "command": ["sleep", "3600"]}
@@ -78,7 +81,7 @@ def neighbours(lab: Lab) -> Iterator[dict[str, str]]:
         {
             "apiVersion": "v1",
             "kind": "Pod",
-            "metadata": {"name": name, "namespace": "default"},
+            "metadata": {"name": name, "namespace": namespace, "labels": dict(labels)},
             "spec": {"nodeName": node, "terminationGracePeriodSeconds": 0, "containers": [sleeper]},
         }
         for node, name in names.items()
@@ -86,10 +89,10 @@ def neighbours(lab: Lab) -> Iterator[dict[str, str]]:
     lab.kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": pods}))
     try:
         for name in names.values():
-            lab.wait(f"pod/{name}", "condition=Ready", namespace="default")
-        yield {node: lab.get("pod", name, "default")["status"]["podIP"] for node, name in names.items()}
+            lab.wait(f"pod/{name}", "condition=Ready", namespace=namespace)
+        yield {node: lab.get("pod", name, namespace)["status"]["podIP"] for node, name in names.items()}
     finally:
-        lab.kubectl("delete", "pod", *names.values(), "-n", "default", "--wait=false", "--ignore-not-found")
+        lab.kubectl("delete", "pod", *names.values(), "-n", namespace, "--wait=false", "--ignore-not-found")
 
 
 @contextmanager

@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import tarfile
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from builds import IMAGE, Builds, recipe, summary
 from gitserver import TOKEN, USER, GitServer, Repository, serving
 from lab import DEPLOYMENT_TYPE, NAMESPACE, Lab
 
+from berth_core import names
 from berth_core.kube.client import Client
 from berth_core.kube.connection import connected
 from berth_core.kube.types import PODS
@@ -27,6 +29,12 @@ HELLO = ("cat greeting.txt", "echo branch=$BERTH_BRANCH travis=$TRAVIS_BRANCH ci
 SNOOP = (
     f"import socket; s = socket.socket(); s.settimeout(3); print('api', s.connect_ex(('{HOST_ADDRESS}', 6443)) != 0);"
     "import os; print('token', os.path.exists('/var/run/secrets/kubernetes.io'), os.path.exists('/etc/berth'))"
+)
+KNOCKS = (
+    "import socket, time\n"
+    "while True:\n"
+    " s = socket.socket(); s.settimeout(0.2)\n"
+    f" print('shut' if s.connect_ex(('{HOST_ADDRESS}', 6443)) else 'open'); s.close(); time.sleep(0.05)"
 )
 WRONG = {
     "wrong-yaml": ("image: a\nscript:\n  - true\n env: {}\n", "RecipeInvalid", ".berth.yml, line 4: this is not YAML"),
@@ -316,6 +324,23 @@ def test_a_cancel_ends_the_script_and_the_lease_and_a_restart_begins_anew(
     # The cluster's own garbage collection gives them all of their 30 s. That there are none is fine too.
     lab.kubectl("wait", "pods", "-n", NAMESPACE, "-l", selector, "--for=delete", "--timeout=60s", check=False)
     assert lab.objects("pods", selector) == []
+
+
+@pytest.mark.release(twin="tests/envtest/chart/test_walls.py")
+def test_a_script_reaches_nothing_when_the_policy_of_its_build_is_gone(lab: Lab, builds: Builds, scene: Scene) -> None:
+    """Kubernetes collects the policy of a deleted build in an order of its own, and the script has its time to end."""
+    scene.public.commit(recipe("trap '' TERM", f'python3 -uc "{KNOCKS}"'), "stubborn")
+    name = builds.start(builds.project(scene.server.http("robot")), branch="stubborn")
+    lab.wait(f"build/{name}", SCRIPT_RUNS, 60)
+    build = builds.get(name)
+    wall = f"networkpolicy/{names.build_object(build.public_id, build.status.attempt or 1)}"
+    (pod,) = lab.objects("pods", f"{BUILD_LABEL}={build.public_id},{STEP_LABEL}={RUN_STEP}")
+    lab.kubectl("delete", wall, "-n", NAMESPACE)
+    time.sleep(3)  # for the enforcer to hear of it
+    words = ("logs", "--since=2s", pod["metadata"]["name"], "-c", names.SCRIPT_CONTAINER, "-n", NAMESPACE)
+    assert set(lab.kubectl(*words).splitlines()) == {"shut"}
+    assert lab.kubectl("get", wall, "-n", NAMESPACE, "--ignore-not-found") == ""
+    lab.kubectl("delete", "build", name, "-n", NAMESPACE)
 
 
 @pytest.mark.timeout(900)

@@ -14,6 +14,7 @@ from echoing import Echo
 from lab import DEPLOYMENT_TYPE, NAMESPACE, Lab, Person
 from places import IMAGE, neighbours, netns_by_address
 
+from berth_core.names import MANAGED_BY, MANAGED_BY_LABEL
 from berth_dev.cluster.network import HOST_ADDRESS, NETNS_FOLDER, NODES, OUTSIDE, Machine
 
 pytestmark = pytest.mark.nodes
@@ -99,6 +100,19 @@ def test_workspaces_get_where_their_types_say_and_never_to_the_clusters_own_part
                 ada.ends(instance)
     finally:
         lab.kubectl("delete", "wt,wd", *(name.replace("_", "-") for name in CASES), "-n", NAMESPACE)
+
+
+@pytest.mark.release(twin="tests/envtest/chart/test_walls.py")
+def test_what_no_policy_of_its_own_opens_is_closed_to_a_pod_of_berths(lab: Lab) -> None:
+    """As to a script that goes on when its build was deleted, and the policy with it."""
+    targets = [f"{FREE}:{PORT}", f"{HOST_ADDRESS}:6443", f"{METADATA[0]}:{PORT}"]
+    with wide_world(), neighbours(lab, NAMESPACE, {MANAGED_BY_LABEL: MANAGED_BY}) as pods:
+        assert seen_by_a_plain_pod(pods, targets) == set()
+        named = [f"pod/knocks-from-{node.name}" for node in NODES]
+        lab.kubectl("label", *named, "-n", NAMESPACE, f"{MANAGED_BY_LABEL}-")
+        until = time.monotonic() + 10
+        while (seen := seen_by_a_plain_pod(pods, targets)) != set(targets):
+            assert time.monotonic() < until, f"of {targets} a plain pod gets to {seen} only"
 
 
 def lets_everybody_in(lab: Lab, person: Person, instance: str) -> None:

@@ -171,11 +171,24 @@ whether the name is one that Berth gives.
   expression: >-
     object.metadata.?finalizers.orValue([]).filter(f, request.operation == "CREATE"
       || !(f in oldObject.metadata.?finalizers.orValue([])))
-# Names from an id, names from a hash by the API, and the ConfigMap of the leading release (core/berth_core/names.py).
+# core/berth_core/names.py says which these are.
+- name: reservedNames
+  expression: {{ get (.Files.Get "files/names.json" | fromJson) "reserved" | quote | squote }}
 - name: hasReservedName
-  expression: >-
-    object.metadata.?name.orValue("").matches(
-      "^([biwvp]-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}.*|p-[0-9a-f]{40}|berth-release|berth-type-.*)$")
+  expression: object.metadata.?name.orValue("").matches(variables.reservedNames)
+{{- end }}
+
+{{/*
+Validation of a policy: no deletion strips what it owns of its owner, or deletes that first. The finalizers that ask for
+either are kept off by policy berth-marks.
+*/}}
+{{- define "berth.inBackground" -}}
+- expression: >-
+    request.operation != "DELETE"
+    || (dyn(request.?options.orValue({})).?propagationPolicy.orValue("Background") in ["", "Background"]
+      && !dyn(request.?options.orValue({})).?orphanDependents.orValue(false))
+  message: "its parts outlive it until Berth has cleared them: delete it in the background, as kubectl does by itself"
+  reason: Forbidden
 {{- end }}
 
 {{/* Annotations of a hook and of the objects that it needs. */}}

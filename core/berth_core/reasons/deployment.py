@@ -213,6 +213,18 @@ _INBOUND: Final = (
         "The node or the load balancer has no IPv4 address.",
         "Set `nodeAddresses` in the chart's values, or see to the load balancer.",
     ),
+    Reason(
+        "NameTaken",
+        (placement.INBOUND,),
+        "A Service that somebody else made has the name of the machine's, which leads nowhere meanwhile.",
+        "Delete the Service that the message names.",
+    ),
+    Reason(
+        "Refused",
+        (placement.INBOUND,),
+        "The cluster refuses the machine's Service or its endpoints; the operator tries again.",
+        "The message has the cluster's words: raise the quota, or correct `spec.machine.network.inbound`.",
+    ),
     Reason("NotAsked", (placement.INBOUND,), "`spec.machine.network.inbound` names no port any more."),
 )
 TABLES: Final = (

@@ -22,6 +22,7 @@ PAGES = {
     "docs/reference/environment.md": "berth_dev.docsgen.environment",
     "docs/adr/index.md": "berth_dev.docsgen.decisions",
     "charts/berth/files/not-public.json": "berth_dev.docsgen.notpublic",
+    "charts/berth/files/names.json": "berth_dev.docsgen.reserved",
 }
 CRD_FOLDERS = ("crds", "charts/berth/templates/crds")
 REQUIREMENTS = {

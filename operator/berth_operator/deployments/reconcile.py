@@ -20,6 +20,7 @@ from berth_operator.deployments.decide import (
 )
 from berth_operator.deployments.heartbeats import Heartbeats
 from berth_operator.deployments.inbound import standing
+from berth_operator.deployments.inbound.manifests import NOT_OURS, REFUSED
 from berth_operator.enforcement.decide import CONDITION, NOT_PROBED
 from berth_operator.enforcement.probe import Enforcement
 from berth_operator.engine import events
@@ -89,7 +90,8 @@ async def reconcile_deployment(world: World, key: Key) -> float | None:
     if wd.metadata.deletion_timestamp and again is None:
         again = await lifespan.finish(world, WorkspaceDeployment.parse(written) if written else wd)
     silent = online.due_in(beat) if is_true(status.conditions, ONLINE) else None
-    taken = claimants.AGAIN_SECONDS if fault is not None and fault.reason == IN_USE else None
+    shut_out = seen.inbound is not None and seen.inbound.reason in (NOT_OURS, REFUSED)
+    taken = claimants.AGAIN_SECONDS if shut_out or (fault is not None and fault.reason == IN_USE) else None
     left = maintenance_left(seen, now)
     over = left.total_seconds() if left is not None and left > timedelta(0) else None
     return min((seconds for seconds in (again, silent, taken, over) if seconds is not None), default=None)

@@ -39,7 +39,7 @@ async def make(world: World, manifests: Sequence[Object]) -> None:
             claim = await world.client.create(CLAIMS, namespace, manifest)
         except AlreadyExistsError:
             claim = await world.client.get(CLAIMS, namespace, name)
-        if _owner(claim) != _owner(manifest):
+        if not _is_of(claim, manifest):
             raise InvalidError(f"the ResourceClaim {name} is not Berth's: delete it", status=422)
         world.cache[CLAIMS].put(claim)
 
@@ -156,7 +156,7 @@ def _reservations(claim: Object) -> list[Object]:
     return list(at(claim, "status", "reservedFor") or ())
 
 
-def _owner(claim: Object) -> str:
-    """Uid of the Instance that a claim is for; empty for a claim of nobody's."""
-    owners = claim["metadata"].get("ownerReferences") or ()
-    return next((str(owner["uid"]) for owner in owners if owner.get("controller")), "")
+def _is_of(claim: Object, manifest: Object) -> bool:
+    """Whether a claim is the lease's. Its labels say so, which only Berth writes; owners may be taken off a claim."""
+    wanted, labels = manifest["metadata"]["labels"], claim["metadata"].get("labels") or {}
+    return bool(wanted.items() <= labels.items())

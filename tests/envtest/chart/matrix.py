@@ -235,7 +235,7 @@ FOREIGN: Final[dict[str, Any]] = {
     "ownerReferences": [{"apiVersion": "v1", "kind": "ConfigMap", "name": "c", "uid": "u"}]
 }
 ID: Final = "01900000-0000-7000-8000-000000000001"
-RESERVED: Final = (f"b-{ID}-1", f"i-{ID}", "p-" + "a" * 40)
+RESERVED: Final = (f"b-{ID}-1", f"i-{ID}", f"m-{ID}", "p-" + "a" * 40)
 
 
 def _marks() -> Iterator[Row]:
@@ -276,6 +276,18 @@ def _marks() -> Iterator[Row]:
     yield row(
         "create a deployment with an owner", "POST", machines, manifest("workspacedeployments", name="new", **FOREIGN)
     )
+
+    # In the foreground or as orphans, what they own would go first, or be nobody's.
+    for plural in ("instances", "builds"):
+        for way in UNTIMELY:
+            yield row(f"delete {plural} by {way}", "DELETE", f"{collection(plural)}/matrix?{way}")
+        for finalizer in ("foregroundDeletion", "orphan"):
+            kept: Object = {"metadata": {"finalizers": [FENCE_FINALIZER, finalizer]}}
+            may = "operator" if plural == "instances" else ""
+            yield row(f"give {plural} {finalizer}", "PATCH", f"{collection(plural)}/matrix", kept, may)
+
+
+UNTIMELY: Final = ("propagationPolicy=Foreground", "propagationPolicy=Orphan", "orphanDependents=true")
 
 
 def _ways() -> Iterator[Row]:

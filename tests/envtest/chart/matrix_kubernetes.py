@@ -17,7 +17,9 @@ ROLE: Final[Object] = {
     "metadata": {"name": "matrix-kubernetes"},
     "rules": [
         {
-            "apiGroups": ["", "apps", "batch", "networking.k8s.io", "policy", "coordination.k8s.io"],
+            "apiGroups": [
+                *("", "apps", "batch", "networking.k8s.io", "policy", "coordination.k8s.io", "discovery.k8s.io")
+            ],
             "resources": ["*"],
             "verbs": ["get", "list", "watch", "create", "update", "patch", "delete", "deletecollection"],
         }
@@ -51,6 +53,7 @@ KINDS: Final[dict[str, tuple[str, str, Object]]] = {
     "secrets": ("v1", "Secret", {"data": {}}),
     "configmaps": ("v1", "ConfigMap", {"data": {}}),
     "services": ("v1", "Service", {"spec": {"ports": [{"port": 22}]}}),
+    "endpointslices": ("discovery.k8s.io/v1", "EndpointSlice", {"addressType": "IPv4", "endpoints": []}),
     "networkpolicies": ("networking.k8s.io/v1", "NetworkPolicy", {"spec": {"podSelector": {}}}),
     "poddisruptionbudgets": ("policy/v1", "PodDisruptionBudget", {"spec": {"minAvailable": 1}}),
     "leases": ("coordination.k8s.io/v1", "Lease", {"spec": {}}),
@@ -67,11 +70,14 @@ OTHERWISE: Final[dict[str, Object]] = {
     "secrets": {"data": {"a": "Yg=="}},
     "configmaps": {"data": {"a": "b"}},
     "services": {"spec": {"selector": {"app": "mallory"}}},
+    "endpointslices": {"endpoints": [{"addresses": ["192.0.2.1"]}]},
     "networkpolicies": {"spec": {"podSelector": {"matchLabels": {"nobody": "x"}}}},
     "poddisruptionbudgets": {"spec": {"minAvailable": 0}},
     "leases": {"spec": {"holderIdentity": "x"}},
 }
-BELONGINGS: Final = ("secrets", "configmaps", "services", "networkpolicies", "poddisruptionbudgets", "leases")
+BELONGINGS: Final = (
+    *("secrets", "configmaps", "services", "endpointslices", "networkpolicies", "poddisruptionbudgets", "leases"),
+)
 NOTE: Final = {"metadata": {"annotations": {"example.org/note": "x"}, "labels": {"note": "x"}}}
 KEPT: Final = "example.org/kept"
 ATTEMPTS: Final[dict[str, Object]] = {
@@ -197,7 +203,9 @@ def _belongings(plural: str) -> Iterator[Row]:
     where, one = collection(plural), f"{collection(plural)}/matrix"
     makers = {"leases": "api manager", "poddisruptionbudgets": "manager"}.get(plural, "operator manager")
     changers = "manager" if plural == "secrets" else makers
-    yield row(f"create {plural}", "POST", where, manifest(plural), f"{makers} {EDITORS}")
+    # Kubernetes' own roles write no EndpointSlices.
+    editors = "helper manager" if plural == "endpointslices" else EDITORS
+    yield row(f"create {plural}", "POST", where, manifest(plural), f"{makers} {editors}")
     for name in (*RESERVED, RELEASE_CONFIGMAP):
         yield row(f"create {plural} {name}", "POST", where, manifest(plural, name=name), makers)
     for mark in ("label", "annotation"):
@@ -209,10 +217,14 @@ def _belongings(plural: str) -> Iterator[Row]:
         yield row(f"give Berth's {plural} {what}", "PATCH", one, {"metadata": metadata}, changers)
     if "data" in KINDS[plural][2]:
         yield row(f"fix Berth's {plural}", "PATCH", one, {"immutable": True}, changers)
-    yield row(f"note something on Berth's {plural}", "PATCH", one, NOTE, f"{changers} {EDITORS}")
+    yield row(f"note something on Berth's {plural}", "PATCH", one, NOTE, f"{changers} {editors}")
     free = {"metadata": {"finalizers": None}}
-    yield row(f"take a finalizer of Berth's {plural}", "PATCH", one, free, f"{changers} {EDITORS}")
-    yield row(f"delete Berth's {plural}", "DELETE", one, None, "operator manager")
+    yield row(f"take a finalizer of Berth's {plural}", "PATCH", one, free, f"{changers} {editors}")
+    if plural == "endpointslices":
+        slices = manifest(plural, labels={"kubernetes.io/service-name": RESERVED[2]})
+        yield row("create endpoints of a Service of Berth's", "POST", where, slices, makers)
+    deleters = "manager" if plural == "endpointslices" else "operator manager"
+    yield row(f"delete Berth's {plural}", "DELETE", one, None, deleters)
     yield row(
         f"delete Berth's {plural} together", "DELETE", f"{where}?labelSelector=berth.dev/instance", None, "manager"
     )

@@ -90,6 +90,7 @@ def test_the_administrator_of_the_cluster_is_refused_nothing_but_what_nobody_may
 
 
 NOBODYS = [
+    *(f"delete {plural} by {way}" for plural in ("instances", "builds") for way in matrix.UNTIMELY),
     "create reservations with a claim inside",
     *(
         f"{verb} overrides of {what}"

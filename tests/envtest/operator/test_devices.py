@@ -202,6 +202,33 @@ async def test_the_device_stays_the_leases_while_no_pod_of_it_uses_it(
     assert await field.absent(CLAIMS, claim_of(instance))
 
 
+async def test_a_lease_goes_back_whatever_becomes_of_its_claims(
+    field: Lab, driver: Driver, operators: Operators
+) -> None:
+    operators.start()
+    await driver.offer("A7")
+    await field.type(**TEMPLATE, hooks={"reset": {"command": ["true"], "timeout": 300}})
+    await field.deployment("one", machine=driver.arm("A7"))
+    instance = await holder(field, "one", "ada")
+    await given(field, instance)
+    # Kubernetes takes the owner off all that an orphaning deletion leaves.
+    path, orphaning = INSTANCES.path(field.namespace, "ada"), {"propagationPolicy": "Orphan"}
+    await field.client.request("DELETE", path, body={"kind": "DeleteOptions", "apiVersion": "v1"} | orphaning)
+    await field.until(CLAIMS, claim_of(instance), lambda o: "ownerReferences" not in o["metadata"], seconds=LONG)
+    await exited(field, await pod_of_hook(field, instance["metadata"]["uid"], "reset", driver.node), 0)
+    await field.until_gone(INSTANCES, "ada", seconds=LONG)
+    await field.until(DEPLOYMENTS, "one", lambda o: condition(o, "Available") == "Free", seconds=LONG)
+    # A claim that is not the lease's any more is refused in each pass.
+    instance = await holder(field, "one", "bob")
+    await given(field, instance, 2)
+    unmarked = {"metadata": {"labels": {names.EPOCH_LABEL: "7"}}}
+    await field.client.patch(CLAIMS, field.namespace, claim_of(instance, 2), unmarked)
+    await end(field, "bob")
+    shown = await field.until(DEPLOYMENTS, "one", lambda o: "lease" not in o["status"], seconds=LONG)
+    assert condition(shown, "Quarantined") == "ResetFailed"
+    assert "the cluster refuses it: the ResourceClaim" in str(condition(shown, "Quarantined", "message"))
+
+
 async def pod_of_hook(lab: Lab, uid: str, hook: str, node: str) -> str:
     """Name of a hook's pod once the scheduler has given it its node."""
     labels = {"berth.dev/instance": uid, "berth.dev/hook": hook}

@@ -125,6 +125,34 @@ async def test_a_lease_keeps_the_ports_that_it_began_with_and_without_ports_noth
     await lab.until(DEPLOYMENTS, "one", lambda o: condition(o, "Inbound") == "NotAsked")
 
 
+async def test_a_service_of_anothers_under_the_machine_s_name_is_told_and_left_alone(
+    lab: Lab, operators: Operators, node: str
+) -> None:
+    await lab.type()
+    identity = ids.deployment_id(lab.namespace, "one")
+    name = names.inbound_object(identity)
+    # Apply keeps fields that it does not name, and a Service without an address takes no node port.
+    ways = {"ports": [{"name": "tcp-7401", "port": 7401, "targetPort": 22}], "selector": {"app": "mallory"}}
+    squatted = {"metadata": {"name": name, "labels": {"app": "mallory"}}, "spec": {"clusterIP": "None"} | ways}
+    made = await lab.client.create(SERVICES, lab.namespace, squatted)
+    operators.start(**LAB)
+    selector = {"nodeSelector": {"kubernetes.io/hostname": node}}
+    await lab.deployment("one", machine=machine(TALK), overrides=selector)
+    shown = await lab.until(DEPLOYMENTS, "one", lambda o: condition(o, "Inbound") == "NameTaken")
+    assert f"delete it: {name}" in str(condition(shown, "Inbound", "message"))
+    assert (await lab.kept(SERVICES, name))["metadata"]["resourceVersion"] == made["metadata"]["resourceVersion"]
+    await lab.client.delete(SERVICES, lab.namespace, name)
+    own = await lab.until(SERVICES, name, bool, seconds=20)
+    assert "selector" not in own["spec"]
+    assert [port["targetPort"] for port in own["spec"]["ports"]] == [7401]
+    # A deployment with the first one's id as its name has no say in the Service of the first.
+    await lab.create(DEPLOYMENTS, identity, {"type": "bench"})
+    await lab.until(DEPLOYMENTS, identity, lambda o: condition(o, "IdConflict", "status") == "True")
+    await lab.client.patch(DEPLOYMENTS, lab.namespace, identity, {"spec": {"lockout": True}})
+    await lab.until(DEPLOYMENTS, identity, lambda o: o["status"]["observedGeneration"] == o["metadata"]["generation"])
+    assert (await lab.kept(SERVICES, name))["metadata"]["uid"] == own["metadata"]["uid"]
+
+
 async def test_a_deployment_that_runs_anywhere_says_that_its_machine_has_no_one_address(
     lab: Lab, operators: Operators, node: str
 ) -> None:

@@ -9,8 +9,6 @@ from berth_core import crdgen, ids, names
 from berth_core.kube.types import Kind, Object
 from berth_core.resources import Build, Instance, Project, Reservation, Resource, WorkspaceDeployment, WorkspaceType
 
-RESERVED: Final = re.compile(r"[biwvp]-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|p-[0-9a-f]{40}$")
-"""Names that only Berth gives (policy `berth-marks`)."""
 BY_ID: Final = (Instance.KIND, Reservation.KIND, Build.KIND)
 """Kinds whose objects Berth names by their ids."""
 PREFIX: Final = f"{names.GROUP}/"
@@ -47,7 +45,7 @@ def foreign(what: str, metadata: Object) -> str:
     owned = any(owner["apiVersion"].startswith(PREFIX) for owner in metadata.get("ownerReferences") or ())
     if owned and not any("f:ownerReferences" in fields.get("f:metadata", {}) for fields in berths):
         return "its owner"
-    reserved = RESERVED.match(metadata["name"]) or (what in BY_ID and ids.is_uuid(metadata["name"]))
+    reserved = re.fullmatch(names.RESERVED, metadata["name"]) or (what in BY_ID and ids.is_uuid(metadata["name"]))
     return "its name" if reserved and not any("f:spec" in fields for fields in berths) else ""
 
 

@@ -7,12 +7,17 @@ from berth_core.firewall import PortRange
 from berth_core.kube.types import Object
 from berth_core.resources import WorkspaceDeployment
 from berth_core.resources.machines.network import MachineNetwork
+from berth_operator.instances.decide import LONGEST_WORDS
 from berth_operator.instances.manifests.service import NOBODY
 from berth_operator.pods.view import PodView
 from berth_operator.settings.config import Config
 
 PARKED: Final = "192.0.2.1"
 """Address for documentation, on no node: by ``externalTrafficPolicy: Local`` no node sends anything there."""
+
+NOT_OURS: Final = "NameTaken"
+REFUSED: Final = "Refused"
+"""Reasons after which the operator tries again without being told of anything."""
 
 
 class Verdict(NamedTuple):
@@ -24,7 +29,10 @@ class Verdict(NamedTuple):
 
 
 def service(wd: WorkspaceDeployment, network: MachineNetwork, config: Config) -> Object:
-    """Manifest of the Service: real source addresses, and no selector."""
+    """Manifest of the Service: real source addresses, and no selector.
+
+    Apply keeps what it does not name, so the manifest names every field that could lead elsewhere.
+    """
     ranges = [one for one in network.addresses if ":" not in one] or [NOBODY]
     return {
         "apiVersion": "v1",
@@ -32,7 +40,7 @@ def service(wd: WorkspaceDeployment, network: MachineNetwork, config: Config) ->
         "metadata": {
             "name": names.inbound_object(wd.public_id),
             "namespace": wd.metadata.namespace,
-            "labels": _labels(wd),
+            "labels": labels(wd),
             "ownerReferences": [{**wd.reference(), "controller": False, "blockOwnerDeletion": False}],
         },
         "spec": {
@@ -40,9 +48,9 @@ def service(wd: WorkspaceDeployment, network: MachineNetwork, config: Config) ->
             **({"loadBalancerSourceRanges": ranges} if config.service_type == "LoadBalancer" else {}),
             "externalTrafficPolicy": "Local",
             "internalTrafficPolicy": "Local",
-            "ports": [
-                {"name": _port_name(one), "protocol": one.protocol, "port": one.first} for one in network.inbound_ports
-            ],
+            "selector": {},
+            "externalIPs": [],
+            "ports": [_port(one) | {"targetPort": one.first} for one in network.inbound_ports],
         },
     }
 
@@ -58,16 +66,14 @@ def endpoints(wd: WorkspaceDeployment, network: MachineNetwork, pod: PodView | N
             "name": name,
             "namespace": wd.metadata.namespace,
             "labels": {
-                **_labels(wd),
+                **labels(wd),
                 "kubernetes.io/service-name": name,
                 "endpointslice.kubernetes.io/managed-by": names.GROUP,
             },
         },
         "addressType": "IPv4",
         "endpoints": [place | {"conditions": {"ready": True}}],
-        "ports": [
-            {"name": _port_name(one), "protocol": one.protocol, "port": one.first} for one in network.inbound_ports
-        ],
+        "ports": [_port(one) for one in network.inbound_ports],
     }
 
 
@@ -83,8 +89,23 @@ def verdict(live: Object, network: MachineNetwork, host: str | None, problem: Ve
     return Verdict(True, "Standing", f"the machine connects to {host}: {', '.join(ways)} of the workspace")
 
 
-def _labels(wd: WorkspaceDeployment) -> dict[str, str]:
+def taken(name: str) -> Verdict:
+    """Return that the Service's name is another's."""
+    return Verdict(False, NOT_OURS, f"somebody else's Service has the name of the machine's, delete it: {name}")
+
+
+def refused(name: str, told: str) -> Verdict:
+    """Return that the cluster refuses the Service, or what is behind it."""
+    return Verdict(False, REFUSED, f"the cluster refuses the Service {name}: {told[:LONGEST_WORDS]}")
+
+
+def labels(wd: WorkspaceDeployment) -> dict[str, str]:
+    """Labels of the Service and of its endpoints."""
     return {names.DEPLOYMENT_LABEL: wd.metadata.name, names.MANAGED_BY_LABEL: names.MANAGED_BY}
+
+
+def _port(one: PortRange) -> Object:
+    return {"name": _port_name(one), "protocol": one.protocol, "port": one.first}
 
 
 def _port_name(one: PortRange) -> str:

@@ -8,11 +8,12 @@ from collections.abc import Iterable
 from typing import Final
 
 from berth_core import ids, names, overrides
+from berth_core.kube.errors import ForbiddenError, InvalidError
 from berth_core.kube.types import Object
 from berth_core.resources import Instance, WorkspaceDeployment, WorkspaceType
-from berth_operator.deployments.inbound.manifests import Verdict, endpoints, service, verdict
+from berth_operator.deployments.inbound.manifests import Verdict, endpoints, labels, refused, service, taken, verdict
 from berth_operator.engine.world import TermState, World
-from berth_operator.instances.firewall.policies import digest_of
+from berth_operator.instances.firewall.policies import digest_of, find
 from berth_operator.instances.manifests.service import node_address
 from berth_operator.kinds import DEPLOYMENT, ENDPOINT_SLICES, NODES, PODS, SERVICES
 from berth_operator.pods.view import PodView, pod_view
@@ -67,26 +68,39 @@ async def stand(
     metadata, standing = wd.metadata, world.state(Standing)
     name = names.inbound_object(wd.public_id)
     network = holder.network if holder is not None and holder.status.epoch is not None else wd.network
+    live = world.cache[SERVICES].get(metadata.namespace, name)
     if network is None or not network.inbound:
-        if world.cache[SERVICES].get(metadata.namespace, name) is not None:
-            await world.client.delete(SERVICES, metadata.namespace, name)  # its endpoints go with it
+        if live is not None and _is_of(live, wd):
+            # Its endpoints go with it.
+            await world.client.delete(SERVICES, metadata.namespace, name, uid=live["metadata"]["uid"])
         standing.pop(name, None)
         return None
     manifest = service(wd, network, world.config)
     known, digest = standing.get(name, ("", "")), digest_of(manifest)
-    live = world.cache[SERVICES].get(metadata.namespace, name)
-    if live is None or known[0] != digest:
-        live = await world.client.apply(SERVICES, manifest)
-        world.cache[SERVICES].put(live)
-    # Endpoints go with their Service: those of one that somebody has deleted are made anew for the next.
-    behind = endpoints(wd, network, _serving(world, wd, holder))
-    owner = {"apiVersion": "v1", "kind": "Service", "name": name, "uid": live["metadata"]["uid"]}
-    behind["metadata"]["ownerReferences"] = [owner]
-    digests = digest, digest_of(behind)
-    if known[1] != digests[1]:
-        await world.client.apply(ENDPOINT_SLICES, behind)
+    try:
+        if live is None or known[0] != digest:
+            live = await find(world, SERVICES, metadata.namespace, name)
+            if live is not None and not _is_of(live, wd):
+                return taken(name)
+            live = await world.client.apply(SERVICES, manifest)
+            world.cache[SERVICES].put(live)
+        # Endpoints go with their Service: those of one that somebody has deleted are made anew for the next.
+        behind = endpoints(wd, network, _serving(world, wd, holder))
+        owner = {"apiVersion": "v1", "kind": "Service", "name": name, "uid": live["metadata"]["uid"]}
+        behind["metadata"]["ownerReferences"] = [owner]
+        digests = digest, digest_of(behind)
+        if known[1] != digests[1]:
+            await world.client.apply(ENDPOINT_SLICES, behind)
+    except (InvalidError, ForbiddenError) as error:
+        standing.pop(name, None)
+        return refused(name, error.message)
     standing[name] = digests
     return verdict(live, network, *_host(world, wd, type_, live))
+
+
+def _is_of(live: Object, wd: WorkspaceDeployment) -> bool:
+    """Whether a Service is the deployment's. Its labels say so, which only Berth writes."""
+    return bool(labels(wd).items() <= (live["metadata"].get("labels") or {}).items())
 
 
 def _host(

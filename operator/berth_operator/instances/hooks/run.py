@@ -10,7 +10,7 @@ import structlog
 
 from berth_core import names
 from berth_core.kube.conditions import Condition
-from berth_core.kube.errors import AlreadyExistsError
+from berth_core.kube.errors import AlreadyExistsError, InvalidError
 from berth_core.leases.availability import Lease
 from berth_core.resources import Instance
 from berth_core.resources.instance import InstanceStatus
@@ -18,10 +18,12 @@ from berth_core.resources.workspacetype import Hook
 from berth_operator.engine.world import World
 from berth_operator.engine.writes import create, refresh, write_status
 from berth_operator.instances import status
+from berth_operator.instances.decide import LONGEST_WORDS
 from berth_operator.instances.hooks.decide import (
     CLEAN,
     PREPARE,
     TYPE_MISSING,
+    Cleaning,
     cleaned,
     hook_view,
     next_after,
@@ -104,7 +106,12 @@ async def clean(world: World, instance: Instance, leases: Sequence[Lease]) -> Se
     step = next_after(list(hooks), views)
     shown = status.cleaning(instance, step, now)
     if step.start:
-        await _start(world, lease, (step.hook, hooks[step.hook]), shown)
+        try:
+            await _start(world, lease, (step.hook, hooks[step.hook]), shown)
+        except InvalidError as error:
+            # The cluster would refuse it in each pass, and the lease would never go back.
+            step = Cleaning(step.hook, failure=f"the cluster refuses it: {error.message[:LONGEST_WORDS]}")
+            await write_status(world, instance, instance.status, status.cleaning(instance, step, now))
     else:
         await write_status(world, instance, instance.status, shown)
     if step.verdict:
