@@ -6,6 +6,7 @@ import re
 import subprocess
 import tokenize
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -48,7 +49,10 @@ class Text(NamedTuple):
 
 def check(repository: Path = REPOSITORY) -> None:
     """Raise ClusterError that names each sentence."""
-    bad = [f"{name}:{line}: {why}" for name in _names(repository) for line, why in complaints(repository / name)]
+    names = _names(repository)
+    with ProcessPoolExecutor() as pool:
+        found = pool.map(_complaints, (repository / name for name in names), chunksize=50)
+        bad = [f"{name}:{line}: {why}" for name, some in zip(names, found, strict=True) for line, why in some]
     if bad:
         raise ClusterError("sentences that do not read well:\n" + "\n".join(bad))
 
@@ -65,6 +69,10 @@ def complaints(path: Path) -> Iterator[tuple[int, str]]:
                 yield line + sentence.count("\n", 0, bad.start()), f"says {bad[1]}: name the user, or say they"
             if not text.message and (count := len(WORD.findall(sentence))) > MOST_WORDS:
                 yield line, f"has {count} words: make two sentences of it, of {MOST_WORDS} words at most"
+
+
+def _complaints(path: Path) -> list[tuple[int, str]]:
+    return list(complaints(path))
 
 
 def _names(repository: Path) -> list[str]:
@@ -94,6 +102,8 @@ def _python(source: str) -> Iterator[Text]:
                 yield from _message(node.lineno, "".join(map(str, words)))
             case ast.Constant(value=str(text)) if node not in parts:
                 yield from _message(node.lineno, text)
+    if "#" not in source:
+        return
     tokens = tokenize.generate_tokens(io.StringIO(source).readline)
     yield from _blocks((*token.start, token.line) for token in tokens if token.type == tokenize.COMMENT)
 

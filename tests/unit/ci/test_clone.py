@@ -187,6 +187,7 @@ def test_a_server_that_says_nothing_is_given_up_in_time(folders: Folders) -> Non
     assert list(folders.clone.iterdir()) == []
 
 
+@pytest.mark.thorough
 def test_git_ends_with_all_that_it_has_started(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)

@@ -38,7 +38,7 @@ class Forgetful(BaseHTTPRequestHandler):
 def test_an_error_of_the_cluster_stops_no_upgrade(tmp_path: Path) -> None:
     config = tmp_path / "config"
     with ThreadingHTTPServer(("127.0.0.1", 0), Forgetful) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         parts = {
             "clusters": [{"name": "c", "cluster": {"server": f"http://127.0.0.1:{server.server_port}"}}],
             "users": [{"name": "u", "user": {}}],

@@ -52,7 +52,7 @@ class Hostile(BaseHTTPRequestHandler):
 @pytest.fixture
 def environment(tmp_path: Path) -> Iterator[dict[str, str]]:
     with ThreadingHTTPServer(("127.0.0.1", 0), Hostile) as made:
-        thread = threading.Thread(target=made.serve_forever)
+        thread = threading.Thread(target=made.serve_forever, args=(0.02,))
         thread.start()
         kept = {
             "PATH": os.environ["PATH"],

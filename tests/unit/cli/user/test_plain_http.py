@@ -85,7 +85,7 @@ def test_a_token_for_this_machine_passes_no_proxy(monkeypatch: pytest.MonkeyPatc
             """Say nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Proxy) as proxy:
-        thread = threading.Thread(target=proxy.serve_forever)
+        thread = threading.Thread(target=proxy.serve_forever, args=(0.02,))
         thread.start()
         try:
             monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{proxy.server_port}")

@@ -38,6 +38,7 @@ async def test_before_a_wall_that_stands_it_takes_less_than_a_second() -> None:
         assert time.monotonic() - before < promised(1)
 
 
+@pytest.mark.thorough
 async def test_it_goes_on_while_the_canary_can_be_reached() -> None:
     one = canary()
     async with served(one.control):
@@ -62,6 +63,7 @@ async def test_silence_of_both_ports_proves_nothing() -> None:
     assert "the Deployment berth-canary" in await stands([one], 0.5)
 
 
+@pytest.mark.thorough
 async def test_every_address_must_be_shut() -> None:
     """Of a cluster with two IP versions one may be without a wall."""
     shut, reached = canary(), canary()
@@ -77,6 +79,7 @@ async def test_a_control_port_that_takes_connections_and_says_nothing_is_no_proo
             assert (await sample(Canary(HERE, control, port)))[0] is Sample.SILENT
 
 
+@pytest.mark.thorough
 async def test_a_slow_network_is_waited_for_and_both_ports_get_the_same_time() -> None:
     async def late(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(0.5)
