@@ -13,7 +13,6 @@ from knocking import Source
 from lab import NAMESPACE, Lab
 
 from berth_dev.cluster.network import NETNS_FOLDER, NETWORK, NODES, OUTSIDE, Machine
-from berth_dev.paths import REPOSITORY
 from berth_dev.processes import Identity, every_pid
 
 MORE = [str(NETWORK[last]) for last in range(120, 129)]
@@ -166,25 +165,3 @@ def _path(machine: Machine) -> Path:
 def _batch(machine: Machine, lines: list[str]) -> None:
     command = machine.command("ip", "-force", "-batch", "-")
     subprocess.run(command, input="\n".join(lines) + "\n", text=True, check=False, capture_output=True)
-
-
-@contextmanager
-def networks_of_machines(lab: Lab, cidrs: list[str]) -> Iterator[None]:
-    """The release with that value, and with the one that it had in the end."""
-
-    def helm(*words: str) -> str:
-        command = [str(lab.helm_program), f"--kubeconfig={lab.kubeconfig}", *words, "-n", "berth"]
-        done = subprocess.run(command, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    def upgrade(value: list[str]) -> None:
-        words = ("--reuse-values", "--wait", "--timeout=180s", f"--set-json=instances.machineCidrs={json.dumps(value)}")
-        helm("upgrade", "berth", str(REPOSITORY / "charts" / "berth"), *words)
-
-    before = json.loads(helm("get", "values", "berth", "--all", "-o", "json"))["instances"]["machineCidrs"]
-    upgrade(cidrs)
-    try:
-        yield
-    finally:
-        upgrade(before)

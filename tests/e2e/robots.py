@@ -18,10 +18,9 @@ from lab import NAMESPACE, Lab, Person
 from places import IMAGE, more_addresses, netns_by_address, routes
 
 from berth_dev.cluster.network import NETNS_FOLDER, NETWORK, NODES, OUTSIDE
+from berth_dev.cluster.network import ROBOTS as GROUND
 
-GROUND: Final = f"{NETWORK[192]}/28"
-"""Where robots stand (``instances.machineCidrs``)."""
-ROBOTS: Final = {"left": str(NETWORK[200]), "right": str(NETWORK[201]), "spare": str(NETWORK[202])}
+ROBOTS: Final = {name: str(GROUND[last]) for last, name in enumerate(("left", "right", "spare"), start=2)}
 """``left`` and ``right`` are lent by deployments of these names and of one type; ``spare`` takes the place of one."""
 ROBOTS_ARE: Final = NETNS_FOLDER / OUTSIDE[2].namespace
 """Network namespace outside of the cluster where all robots are."""
@@ -122,7 +121,7 @@ def lent(lab: Lab) -> Iterator[None]:
         spec = {"type": "robot_at_an_address", "machine": machine(ROBOTS[name]), "overrides": pinned}
         objects.append(_object("WorkspaceDeployment", name, spec))
     lab.kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
-    network = {"egress": "list", "allowed": [GROUND, str(NETWORK)]}
+    network = {"egress": "list", "allowed": [str(GROUND), str(NETWORK)]}
     roamer = lab.makes_type("roamer", TEMPLATE, network=network)
     try:
         for name in LENT:
@@ -159,7 +158,7 @@ def hooked(lab: Lab, person: Person) -> Iterator[Callable[[], set[Way]]]:
         f" sum={TRIED}; for j in $jobs; do wait ${{j%:*}} && sum=$((sum + ${{j#*:}})); done; exit $sum"
     )
     prepare = {"command": ["bash", "-c", script], "timeout": 60}
-    network = {"egress": "list", "allowed": [GROUND, str(NETWORK)]}
+    network = {"egress": "list", "allowed": [str(GROUND), str(NETWORK)]}
     name = lab.makes_type("eager", TEMPLATE, network=network, hooks={"prepare": prepare})
 
     def run() -> set[Way]:

@@ -104,7 +104,7 @@ def test_workspaces_get_where_their_types_say_and_never_to_the_clusters_own_part
 
 @pytest.mark.release(twin="tests/envtest/chart/test_walls.py")
 def test_what_no_policy_of_its_own_opens_is_closed_to_a_pod_of_berths(lab: Lab) -> None:
-    """As to a script that goes on when its build was deleted, and the policy with it."""
+    """A script that goes on when its build was deleted, and the policy with it, is such a pod."""
     targets = [f"{FREE}:{PORT}", f"{HOST_ADDRESS}:6443", f"{METADATA[0]}:{PORT}"]
     with wide_world(), neighbours(lab, NAMESPACE, {MANAGED_BY_LABEL: MANAGED_BY}) as pods:
         assert seen_by_a_plain_pod(pods, targets) == set()

@@ -17,10 +17,9 @@ from typing import Final
 import pytest
 from knocking import inside
 from lab import NAMESPACE, Lab, Person
-from places import neighbours, netns_by_address, networks_of_machines
+from places import neighbours, netns_by_address
 from promised import is_exact
 from robots import (
-    GROUND,
     INBOUND,
     LENT,
     PORT,
@@ -53,8 +52,8 @@ WHEN_PODS_ARE_MADE: Final = WHEN if is_exact() else ("in",)
 
 @pytest.fixture(scope="module", autouse=True)
 def ground(lab: Lab) -> Iterator[None]:
-    """Robots, the networks where they stand, and deployments that lend them."""
-    with robots(), networks_of_machines(lab, [GROUND]), lent(lab):
+    """Robots, and deployments that lend them."""
+    with robots(), lent(lab):
         yield
 
 

@@ -6,14 +6,14 @@ import time
 import pytest
 from echoing import Echo
 from lab import NAMESPACE, Lab, Person
-from places import IMAGE, more_addresses, networks_of_machines, routes
+from places import IMAGE, more_addresses, routes
 from promised import promised
 
-from berth_dev.cluster.network import NETNS_FOLDER, NETWORK, OUTSIDE
+from berth_dev.cluster.network import NETNS_FOLDER, NETWORK, OUTSIDE, ROBOTS
 
 pytestmark = [pytest.mark.nodes, pytest.mark.release(twin="tests/envtest/operator/test_presence.py")]
 
-ROBOT = str(NETWORK[140])
+ROBOT = str(ROBOTS[9])
 ELSEWHERE = str(NETWORK[141])
 """An address of the same machine that no value names."""
 PORT, EVERY, FAILURES = 30002, 2, 3
@@ -32,7 +32,7 @@ def test_a_robot_that_goes_is_lent_to_nobody_until_it_is_back(lab: Lab, ada: Per
     health = {"tcp": PORT, "every": EVERY, "failures": FAILURES}
     spec = {"health": health, "machine": {"network": {"addresses": [f"{ROBOT}/32"]}}}
     try:
-        with more_addresses(OUTSIDE[1], (ROBOT, ELSEWHERE)), routes(), networks_of_machines(lab, [f"{ROBOT}/32"]):
+        with more_addresses(OUTSIDE[1], (ROBOT, ELSEWHERE)), routes():
             lab.makes_type(NAME.replace("-", "_"), {"image": IMAGE, "imagePullPolicy": "IfNotPresent"})
             deployment = lab.get("wd", NAME)["status"]["id"]
             with Echo(netns, PORT):

@@ -9,16 +9,14 @@ from typing import Any, Final
 import pytest
 from echoing import Echo
 from lab import NAMESPACE, Lab, Person
-from places import IMAGE, more_addresses, networks_of_machines, routes
+from places import IMAGE, more_addresses, routes
 
-from berth_dev.cluster.network import NETNS_FOLDER, NETWORK, OUTSIDE
+from berth_dev.cluster.network import NETNS_FOLDER, OUTSIDE, ROBOTS
 from berth_dev.cluster.outside import Outside
 
 pytestmark = [pytest.mark.nodes, pytest.mark.release(twin="tests/envtest/api/test_machines.py")]
 
-FIRST, SECOND = str(NETWORK[160]), str(NETWORK[161])
-GROUND: Final = f"{NETWORK[160]}/28"
-"""Where robots stand (``instances.machineCidrs``), and what the owner was granted."""
+FIRST, SECOND = str(ROBOTS[6]), str(ROBOTS[7])
 PORT: Final = 30002
 TYPE, NAME = "registered_arm", "registered-arm"
 TRY: Final = 'timeout 2 bash -c "</dev/tcp/{}/{}" 2>/dev/null && echo reached || echo missed'
@@ -28,7 +26,7 @@ TRY: Final = 'timeout 2 bash -c "</dev/tcp/{}/{}" 2>/dev/null && echo reached ||
 def granted(lab: Lab, user: str) -> Iterator[None]:
     """A type without machines, and a grant to register some."""
     template = {"image": IMAGE, "imagePullPolicy": "IfNotPresent"}
-    networks = [{"cidr": GROUND, "ports": [{"protocol": "TCP", "port": PORT}]}]
+    networks = [{"cidr": str(ROBOTS), "ports": [{"protocol": "TCP", "port": PORT}]}]
     objects = [
         ("WorkspaceType", {"typeName": TYPE, "template": template}),
         ("MachineGrant", {"users": [user], "types": [TYPE], "networks": networks, "deployments": 1}),
@@ -69,7 +67,6 @@ def test_an_owner_registers_moves_and_retires_a_robot_that_others_lease(
         more_addresses(OUTSIDE[1], (FIRST, SECOND)),
         routes(),
         Echo(netns, PORT),
-        networks_of_machines(lab, [GROUND]),
         granted(lab, "olga"),
     ):
         machine = {"network": {"addresses": [FIRST], "ports": [f"{PORT}/TCP"]}}
