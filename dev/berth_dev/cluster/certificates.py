@@ -21,6 +21,7 @@ SERVICE = ("berth-api", "berth-api.berth", "berth-api.berth.svc", "berth-api.ber
 LOCAL = ("localhost", "127.0.0.1")
 DEBIANS = Path("/etc/ssl/certs/ca-certificates.crt")
 SYSTEM_MARK = "# The system's authorities\n"
+BUNDLE = "authorities.pem"
 MARK = "# The authority of Berth's local cluster\n"
 RENEWED_BEFORE = dt.timedelta(days=30)
 TRUST_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
@@ -77,7 +78,7 @@ def _serves(present: Certificate, hosts: Sequence[str], now: dt.datetime) -> boo
 
 def trust(folder: Path, authority: Path) -> dict[str, str]:
     """Write the system's authorities and Berth's into one file; returns the variables that make clients trust it."""
-    bundle = folder / "authorities.pem"
+    bundle = folder / BUNDLE
     parts = (_names(os.environ), SYSTEM_MARK, _systems(), MARK, authority.read_text(encoding="ascii"))
     bundle.write_text("".join(parts), encoding="utf-8")
     return dict.fromkeys(TRUST_VARIABLES, str(bundle))

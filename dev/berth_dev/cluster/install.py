@@ -26,6 +26,8 @@ LOCAL_APIS = tuple(f"https://{node.address}:{NODE_PORT}" for node in network.NOD
 # Folder of the file to source; a cluster in another slot has a folder of its own.
 ENVIRONMENT = REPOSITORY / ".berth" / (f"slot-{network.SLOT}" if network.SLOT else "")
 TLS_FOLDER = ENVIRONMENT / "tls"
+WRITTEN = ("env", "bin", "tls", certificates.BUNDLE, kind.KUBECONFIG)
+"""Names in that folder that `up` writes; beside them are reports of tests, which outlive a cluster."""
 HELM_TIMEOUT = 240
 SAMPLES_DEADLINE = 30.0
 
@@ -78,7 +80,16 @@ def down() -> None:
             # First the release, whose uninstall ends the leases that hold the samples.
             target.run_helm("uninstall", RELEASE, "-n", RELEASE, "--ignore-not-found", "--wait")
             target.run_kubectl("delete", "--ignore-not-found", "-f", str(SAMPLES))
-    shutil.rmtree(ENVIRONMENT, ignore_errors=True)
+    forget()
+
+
+def forget() -> None:
+    """Remove what `up` wrote about a cluster."""
+    for path in (ENVIRONMENT / name for name in WRITTEN):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def local() -> Target:
@@ -196,7 +207,7 @@ def write_environment(target: Target) -> None:
         lines |= certificates.trust(ENVIRONMENT, target.certificate.authority)
     text = "".join(f'export {name}="{value}"\n' for name, value in lines.items())
     (ENVIRONMENT / "env").write_text(text, encoding="utf-8")
-    path = (ENVIRONMENT / "env").relative_to(REPOSITORY)
+    path = os.path.relpath(ENVIRONMENT / "env", REPOSITORY)
     note(f"Berth answers at {target.api}; `. {path}` sets {', '.join(lines)}")
 
 

@@ -9,13 +9,14 @@ from berth_dev.images.build import Image
 from berth_dev.progress import step
 
 CLUSTER = "berth"
+KUBECONFIG = "kind.kubeconfig"
 
 
 def create(folder: Path, *images: Image) -> tuple[Path, str]:
     """Make the cluster, build and load images; answers its kubeconfig and its node's address."""
     _require()
     folder.mkdir(parents=True, exist_ok=True)
-    kubeconfig = folder / "kind.kubeconfig"
+    kubeconfig = folder / KUBECONFIG
     if CLUSTER not in run(["kind", "get", "clusters"]).stdout.split():
         with step("making a cluster with kind"):
             run(["kind", "create", "cluster", "--name", CLUSTER, "--wait", "120s"], timeout=900)
