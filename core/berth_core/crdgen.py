@@ -1,6 +1,7 @@
 """Writes the CustomResourceDefinitions from the typed resources: ``python -m berth_core.crdgen DIR...``."""
 
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,9 @@ Whole numbers of a status have no bound: versions of the store and numbers of ru
 """
 
 
+@cache
 def definition(kind: type[Resource]) -> Object:
-    """Return the CustomResourceDefinition of a kind."""
+    """Return the CustomResourceDefinition of a kind: the same object each time, to be copied before a change."""
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",

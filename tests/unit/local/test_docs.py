@@ -44,8 +44,9 @@ def test_each_make_target_exists() -> None:
 def test_each_command_of_the_command_line_exists_with_its_options() -> None:
     found = list(commands("berth"))
     assert len(found) > 20
+    root = get_command(app)
     for page, words in found:
-        command: Any = get_command(app)
+        command: Any = root
         path: list[str] = []
         for word in words:
             if hasattr(command, "commands") and not word.startswith("-"):
