@@ -341,6 +341,8 @@ def test_a_script_reaches_nothing_when_the_policy_of_its_build_is_gone(lab: Lab,
     assert set(lab.kubectl(*words).splitlines()) == {"shut"}
     assert lab.kubectl("get", wall, "-n", NAMESPACE, "--ignore-not-found") == ""
     lab.kubectl("delete", "build", name, "-n", NAMESPACE)
+    # The script takes its 30 s: the next test counts the pods of builds.
+    lab.kubectl("wait", f"pod/{pod['metadata']['name']}", "-n", NAMESPACE, "--for=delete", "--timeout=60s")
 
 
 @pytest.mark.timeout(900)
