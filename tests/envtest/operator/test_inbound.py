@@ -145,7 +145,8 @@ async def test_a_service_of_anothers_under_the_machine_s_name_is_told_and_left_a
     own = await lab.until(SERVICES, name, bool, seconds=20)
     assert "selector" not in own["spec"]
     assert [port["targetPort"] for port in own["spec"]["ports"]] == [7401]
-    # A deployment with the first one's id as its name has no say in the Service of the first.
+    # A deployment with the first one's id as its name has no say in the Service of the first. Ages are whole seconds.
+    await asyncio.sleep(1)
     await lab.create(DEPLOYMENTS, identity, {"type": "bench"})
     await lab.until(DEPLOYMENTS, identity, lambda o: condition(o, "IdConflict", "status") == "True")
     await lab.client.patch(DEPLOYMENTS, lab.namespace, identity, {"spec": {"lockout": True}})

@@ -17,7 +17,7 @@ from promised import promised
 from berth_core.archive import storage as archive
 from berth_core.archive.settings import ArchiveSettings
 from berth_core.archive.storage import PATIENCE as PATIENCE_FOR_ANSWERS
-from berth_core.archive.storage import Archive
+from berth_core.archive.storage import Archive, SilentError
 from berth_core.kube.client import Client
 from berth_core.kube.containers import Container
 from berth_core.kube.errors import NotFoundError, UnavailableError
@@ -194,6 +194,7 @@ async def test_few_wait_for_an_archive_at_once_and_others_are_turned_away() -> N
         assert len(waiting) == MOST_REQUESTS
         assert all(isinstance(task.exception(), UnavailableError) for task in done)
         await asyncio.wait(waiting)
+        assert all(isinstance(task.exception(), SilentError) for task in waiting)
         assert time.monotonic() - began < ONE_WAIT
 
 
