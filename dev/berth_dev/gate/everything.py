@@ -48,7 +48,7 @@ def everything(repository: Path = REPOSITORY, stages: Sequence[Stage] = ALL) -> 
         file.unlink(missing_ok=True)
     require(verdict, folder)
     told = {"tree": name, "date": datetime.now(UTC).date().isoformat(), "release": bool(os.environ.get("RELEASE"))}
-    told |= {"seed": seed, **{key: verdict[key] for key in ("result", "unsteady", "seconds")}}
+    told |= {"seed": seed, **{key: verdict[key] for key in ("result", "unsteady", "missed", "seconds")}}
     (repository / RECORD).write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
 
 

@@ -10,6 +10,8 @@ from xml.etree.ElementTree import Element, ParseError, parse
 NODE: Final = "node"
 INVARIANT: Final = "invariant"
 """Properties that berth_dev.gate.plugin gives to each test."""
+MISSED: Final = "missed"
+"""Property that a test gives itself where a figure is not reached: it is told and recorded, and refuses nothing."""
 _COLLECTION: Final = "collection failure"
 
 
@@ -49,18 +51,21 @@ class Outcome:
     passed: int = 0
     skipped: int = 0
     failures: tuple[Failure, ...] = field(default=())
+    missed: tuple[str, ...] = ()
+    """Figures that were not reached."""
 
 
-def read(report: Path) -> tuple[int, int, tuple[Failure, ...]]:
-    """Return how many tests passed and were skipped, and the failures. Without a readable file there are none."""
+def read(report: Path) -> tuple[int, int, tuple[Failure, ...], tuple[str, ...]]:
+    """Return how many tests passed and were skipped, the failures, and missed figures; none without a readable file."""
     try:
         cases = list(parse(report).getroot().iter("testcase"))  # noqa: S314 (pytest wrote it)
     except (OSError, ParseError):
-        return 0, 0, ()
+        return 0, 0, (), ()
     failures = tuple(failure for case in cases for failure in _failures(case))
     skipped = sum(case.find("skipped") is not None for case in cases)
     failed = sum(case.find("failure") is not None or case.find("error") is not None for case in cases)
-    return len(cases) - skipped - failed, skipped, failures
+    missed = tuple(one.get("value", "") for case in cases for one in case.iter("property") if one.get("name") == MISSED)
+    return len(cases) - skipped - failed, skipped, failures, missed
 
 
 def seconds(report: Path) -> dict[str, float]:

@@ -111,7 +111,7 @@ def gate(repository: Path = REPOSITORY, stages: Sequence[Stage] | None = None, s
 
 
 def judge(players: Players, stages: Sequence[Stage]) -> dict[str, Any]:
-    """Play all stages, then what deserves a second run. Return the verdict: result, refusals, unsteady, seconds."""
+    """Play all stages, then what deserves a second run. Return the verdict."""
     ended = [outcome for stage in stages for outcome in players.stage(stage)]
     verdict = again.first(ended, lambda failure: bodies.is_changed(players.repository, failure))
     refusals = verdict.refusals
@@ -123,6 +123,7 @@ def judge(players: Players, stages: Sequence[Stage]) -> dict[str, Any]:
     return {
         "result": "failed" if refusals else "passed",
         "unsteady": unsteady,
+        "missed": [figure for outcome in ended for figure in outcome.missed],
         "refusals": refusals,
         "seconds": {outcome.part: round(outcome.seconds) for outcome in ended},
     }
@@ -168,6 +169,7 @@ def _tell(ended: Sequence[Outcome], refusals: Sequence[str], unsteady: Sequence[
         counts = f"{outcome.passed} passed, {len(outcome.failures)} failed, {outcome.skipped} skipped"
         lines.append(f"{outcome.part}: {counts} in {outcome.seconds:.0f} s, {outcome.log}")
         lines += [f"  FAILED {failure.node}: {failure.line}" for failure in outcome.failures]
+        lines += [f"  MISSED {figure}" for figure in outcome.missed]
     for node in unsteady:
         failure, log = next((f, o.log) for o in ended for f in o.failures if f.node == node)
         lines += [f"UNSTEADY {node}, {failure.line}, {log}"]

@@ -198,6 +198,15 @@ def interrupted(players: Any, stages: Any) -> None:
     raise KeyboardInterrupt
 
 
+def test_a_missed_figure_is_told_and_recorded_and_refuses_nothing(
+    repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    landed(repository, a="def test_a(record_property):\n    record_property('missed', '9 s where 3 are wanted')\n")
+    everything(repository, EVERY)
+    assert "  MISSED 9 s where 3 are wanted\n" in capsys.readouterr().out
+    assert json.loads((repository / "tests/record.json").read_text())["missed"] == ["9 s where 3 are wanted"]
+
+
 def test_everything_that_is_refused_leaves_no_record_and_begins_anew(repository: Path) -> None:
     landed(repository, a=COUNTED, b="def test_b():\n    assert False\n")
     for _ in range(2):
