@@ -20,8 +20,8 @@ from berth_core import ids, names
 from berth_core.kube import errors as cluster
 from berth_core.kube.model import timestamp
 from berth_core.kube.swap import swap
-from berth_core.machines.grants import Wanted, lack, stray_probe
-from berth_core.machines.sharing import blocks
+from berth_core.machines.grants import Wanted, commanding_probe, lack, stray_probe
+from berth_core.machines.sharing import blocks, claimant
 from berth_core.resources import MachineGrant, WorkspaceDeployment, WorkspaceDeploymentSpec, manifest
 from berth_core.resources.machines.network import MachineNetwork
 from berth_core.resources.workspacedeployment import Health
@@ -88,9 +88,9 @@ async def change(state: State, identity: Identity, deployment_id: str, options: 
             wanted = Wanted(spec.owners, spec.type, network)
             changes["grant"] = (await _grant_for(state, wanted, deployment)).metadata.name
             _need_unnamed(state, network, deployment.id)
+        asked = options.health.spec() if options.health is not None else None
         if options.machine is not None or "health" in changes:
-            kept = spec.health if "health" not in changes else None
-            _need_sound(options.health.spec() if options.health is not None else kept, network)
+            _need_sound(asked, network, kept=spec.health if "health" not in changes else None)
         return await _patch(state, deployment, changes)
 
     return await swap(attempt, f"deployment {deployment_id}")
@@ -177,19 +177,23 @@ async def _has_type(state: State, grant: MachineGrant, type_name: str) -> bool:
     return kind is not None and not kind.spec.retired
 
 
-def _need_sound(health: Health | None, network: MachineNetwork | None) -> None:
-    if network is not None and (why := stray_probe(health, network)) is not None:
+def _need_sound(asked: Health | None, network: MachineNetwork | None, kept: Health | None = None) -> None:
+    """Refuse a probe that is none of an owner's. One that is ``kept``, an administrator's perhaps, may have a path."""
+    if network is not None and (why := stray_probe(asked or kept, network) or commanding_probe(asked)) is not None:
         raise BadRequestError(f"value for option `health` is wrong: {why}")
 
 
 def _need_unnamed(state: State, network: MachineNetwork | None, but: str = "") -> None:
-    """Refuse endpoints that another deployment names, as lists show it; the operator lends only one of the two."""
+    """Refuse endpoints that another deployment may have, as lists show it; the operator lends only one of the two.
+
+    The answer names no deployment: where a machine stands is for its owners.
+    """
     if network is None:
         return
     state.caches.need_fresh()
     reached = network.reached()
     for block in sorted(set(blocks(network.addresses))):
         for other in state.caches.deployments.by("block", block):
-            named = other.resource.network
-            if other.id != but and not other.is_dissolved and named is not None and named.reached().overlaps(reached):
-                raise TakenError(f"deployment {other.id} has some of these endpoints: give each machine its own")
+            named = claimant(other.resource).named
+            if other.id != but and named is not None and named.overlaps(reached):
+                raise TakenError("another machine has some of these endpoints: give each machine its own")

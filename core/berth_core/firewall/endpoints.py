@@ -37,6 +37,20 @@ class Endpoints:
             return True
         return any(one.overlaps(two) for one in self.ports for two in other.ports)
 
+    def common(self, other: "Endpoints") -> "Endpoints | None":
+        """Return the addresses and ports of both; None where there are none."""
+        if not self.overlaps(other):
+            return None
+        pairs = [(one, two) for one in self.networks for two in other.networks if one.version == two.version]
+        networks = {max(pair, key=lambda one: one.prefixlen) for pair in pairs if pair[0].overlaps(pair[1])}
+        ports = {
+            PortRange(one.protocol, max(one.first, two.first), min(one.last, two.last))
+            for one in self.ports
+            for two in other.ports
+            if one.overlaps(two)
+        }
+        return Endpoints(tuple(networks), tuple(ports or self.ports or other.ports))
+
 
 @dataclass(frozen=True, slots=True)
 class Machines:

@@ -82,6 +82,21 @@ def stray_probe(health: Health | None, network: MachineNetwork) -> str | None:
     return f"the probe asks port {port}, which is none of the machine's TCP ports"
 
 
+def commanding_probe(health: Health | None) -> str | None:
+    """Return why a probe may act on a machine, in a sentence; None where it cannot, or there is none.
+
+    Many controllers act on a GET, and the operator repeats a probe without the lease. So its author, who is an owner
+    and not the holder, chooses no path.
+    """
+    if health is None or health.http is None:
+        return None
+    if health.http.path != "/":
+        return f"a controller may obey a request for {health.http.path}: leave the path out, and the probe asks for /"
+    if health.during_lease:
+        return "a probe by HTTP asks between leases only: leave during_lease out, or ask a TCP port"
+    return None
+
+
 def _outside(spec: MachineGrantSpec, network: MachineNetwork) -> str | None:
     """Return the first part of a machine that lies in no entry, for people."""
     entries, reached = [entry.reached() for entry in spec.networks], network.reached()

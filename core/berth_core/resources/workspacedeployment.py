@@ -9,7 +9,7 @@ from berth_core.kube.conditions import Condition, find
 from berth_core.kube.model import Model, Time, Word
 from berth_core.resources.base import NONCE, Column, Resource, Rule
 from berth_core.resources.machines.devices import MachineDevice, device_rules
-from berth_core.resources.machines.network import Machine, MachineNetwork, devices_of, machine_rules
+from berth_core.resources.machines.network import Machine, MachineEndpoints, MachineNetwork, devices_of, machine_rules
 from berth_core.resources.workspacetype import EnvVar
 
 MAINTENANCE: Final = "Maintenance"
@@ -176,6 +176,11 @@ class WorkspaceDeploymentStatus(Model):
         None,
         description="Secrets of the pod that is kept warm, which who takes the lease of its epoch gets. Written before"
         " the pod is made; cleared before it is removed for nobody. It counts for its epoch only.",
+    )
+    endpoints: MachineEndpoints | None = Field(
+        None,
+        description="Endpoints that this deployment named before others did: it keeps them as long as its spec names"
+        " them and they may be lent. Absent while it has none.",
     )
     instances: int = Field(0, description="Number of completed instances. Never cleared.", ge=0)
     observed_generation: int | None = Field(None, description="Generation of the spec that Berth looked at last.")

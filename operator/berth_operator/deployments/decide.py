@@ -11,6 +11,7 @@ from berth_core.kube.model import parse_time
 from berth_core.leases.availability import BEGUN, CLEANING, QUARANTINED, availability, under_maintenance
 from berth_core.machines.devices import FOUND, Sight
 from berth_core.machines.placement import INBOUND, WALLED, Fault, passes_rulesets
+from berth_core.machines.sharing import record
 from berth_core.resources import Resource, WorkspaceDeployment, WorkspaceType
 from berth_core.resources.workspacedeployment import MAINTENANCE, WorkspaceDeploymentStatus
 from berth_core.resources.workspacetype import WorkspaceTypeStatus
@@ -65,9 +66,10 @@ def deployment_status(seen: ObservedDeployment, now: datetime) -> WorkspaceDeplo
     generation = wd.metadata.generation
     elder = oldest([wd, *seen.rivals])
     reach = reachable(seen.presence, find(wd.status.conditions, REACHABLE), generation)
+    holds, *why = _conflict(wd, elder, wd.public_id)
     new = [
         condition(ONLINE, *_online(seen, reach), now=now, generation=generation),
-        condition("IdConflict", *_conflict(wd, elder, wd.public_id), now=now, generation=generation),
+        condition("IdConflict", holds, *why, now=now, generation=generation),
     ]
     if reach is not None:
         new.append(condition(REACHABLE, *reach, now=now, generation=generation))
@@ -84,7 +86,12 @@ def deployment_status(seen: ObservedDeployment, now: datetime) -> WorkspaceDeplo
     new += [entry for entry in news if entry is not None]
     conditions = merged(wd.status.conditions, new)
     status = wd.status.model_copy(
-        update={"id": wd.public_id, "observed_generation": generation, "conditions": conditions}
+        update={
+            "id": wd.public_id,
+            "observed_generation": generation,
+            "conditions": conditions,
+            "endpoints": record(wd, seen.machine, conflict=holds),
+        }
     )
     available = availability(wd.model_copy(update={"status": status}), now=now)
     return status.model_copy(update={"conditions": merged(conditions, [available])})

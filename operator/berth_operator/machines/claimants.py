@@ -14,10 +14,10 @@ from berth_core.firewall import Endpoints
 from berth_core.kube.errors import ConflictError
 from berth_core.kube.types import Object
 from berth_core.machines.placement import Fault
-from berth_core.machines.sharing import Claimant, blocks, held_by, in_use
+from berth_core.machines.sharing import Claimant, blocks, claimant, held_by, in_use, is_unlendable
 from berth_core.reading import at
 from berth_core.resources import Instance, WorkspaceDeployment
-from berth_core.resources.machines.network import MachineNetwork, MachinePort
+from berth_core.resources.machines.network import MachineEndpoints, MachinePort
 from berth_operator.engine.cache import public_id
 from berth_operator.engine.world import TermState, World
 from berth_operator.kinds import DEPLOYMENTS, INSTANCES
@@ -49,7 +49,7 @@ def fault(world: World, wd: WorkspaceDeployment) -> Fault | None:
     if (not_granted := grants.fault(world, wd)) is not None or network is None:
         return not_granted
     others = _others(world, wd.metadata.uid, network.reached())
-    return world.config.grounds.fault(network) or in_use(_claimant(wd, network), others)
+    return world.config.grounds.fault(network) or in_use(claimant(wd, own=True), others)
 
 
 def fault_of_bound(world: World, wd: WorkspaceDeployment, instance: Instance) -> Fault | None:
@@ -111,12 +111,13 @@ def _named(world: World, but: str, reached: Endpoints) -> Iterator[Object]:
 
 
 def _naming(obj: Object) -> Claimant:
-    metadata = obj["metadata"]
-    stays = not obj["spec"].get("dissolved") and not metadata.get("deletionTimestamp")
-    named = _endpoints(obj["spec"]["machine"]["network"]) if stays else None
-    return Claimant(
-        metadata["namespace"], metadata["name"], metadata["uid"], metadata["creationTimestamp"], named=named
-    )
+    metadata, status = obj["metadata"], obj.get("status") or {}
+    goes = obj["spec"].get("dissolved") or metadata.get("deletionTimestamp")
+    told = ((one["type"], one["status"], one["reason"]) for one in status.get("conditions") or ())
+    named = None if goes or is_unlendable(told) else _endpoints(obj["spec"]["machine"]["network"])
+    recorded = _endpoints(status["endpoints"]) if "endpoints" in status else None
+    of = metadata["namespace"], metadata["name"], metadata["uid"], metadata["creationTimestamp"]
+    return Claimant(*of, named=named, recorded=recorded)
 
 
 def _held_by(world: World, but: str, instance: Object) -> Claimant | None:
@@ -137,11 +138,6 @@ def _held_by(world: World, but: str, instance: Object) -> Claimant | None:
     return Claimant(metadata["namespace"], name, metadata["uid"], created, held=held)
 
 
-def _claimant(wd: WorkspaceDeployment, network: MachineNetwork) -> Claimant:
-    of = wd.metadata
-    return Claimant(of.namespace, of.name, of.uid, of.creation_timestamp, named=network.reached())
-
-
 def _blocks(reached: Endpoints) -> set[str]:
     return set(blocks(map(str, reached.networks)))
 
@@ -157,4 +153,4 @@ def _endpoints(network: Object) -> Endpoints:
 @lru_cache(maxsize=16384)
 def _read(addresses: tuple[str, ...], ports: tuple[tuple[Any, int, int | None], ...]) -> Endpoints:
     written = [MachinePort(protocol=protocol, port=port, end_port=end) for protocol, port, end in ports]
-    return MachineNetwork(addresses=list(addresses), ports=written).reached()
+    return MachineEndpoints(addresses=list(addresses), ports=written).reached()

@@ -204,10 +204,10 @@ async def test_an_owner_changes_a_machine_and_what_is_absent_stays(
     spec = (await world.deployment_resource(made)).spec
     assert spec.health is not None
     assert spec.owners == ["alice"]
-    await alice.patch(f"/deployment/{made}", json={"health": {"http": {"port": 30002, "path": "/ok"}}})
+    await alice.patch(f"/deployment/{made}", json={"health": {"http": {"port": 30002, "tls": True}}})
     health = (await world.deployment_resource(made)).spec.health
     assert health is not None
-    assert (health.tcp, health.http and health.http.path) == (None, "/ok")
+    assert (health.tcp, health.http and health.http.tls) == (None, True)
     maintenance = {"reason": "a new gripper", "until": "2100-01-01T00:00:00Z"}
     answer = await alice.patch(f"/deployment/{made}", json={"maintenance": maintenance, "health": None})
     assert answer.json()["maintenance"] == maintenance
@@ -235,8 +235,11 @@ async def test_endpoints_of_another_deployment_are_refused(
 ) -> None:
     await place.grant("alice", most=5, networks=[{"cidr": f"{place.prefix}.0/24"}])
     network = {"addresses": [f"{place.prefix}.50/32"], "ports": [{"port": 30002}]}
-    theirs = await world.deployment(place.type, machine={"network": network})
-    refused(await alice.post("/deployment", json=place.request(50)), 409, theirs)
+    hidden = await world.deployment(place.type, machine={"network": network})
+    theirs = "another machine has some"
+    answer = await alice.post("/deployment", json=place.request(50))
+    refused(answer, 409, theirs)
+    assert hidden not in answer.text, "where a machine stands is for its owners"
     body = {"type": place.type, "machine": {"network": {"addresses": [f"{place.prefix}.48/29"]}}}
     refused(await alice.post("/deployment", json=body), 409, theirs)
     beside = {"type": place.type, "machine": place.machine(50, "30003")}
@@ -328,6 +331,8 @@ async def test_a_token_for_machines_locks_them_and_takes_no_instance(place: Plac
         ({"health": {"tcp": 0}}, "`health.tcp` must be a port"),
         ({"health": {"tcp": 1, "every": 0}}, "`health.every` must be 1 to 3600 seconds"),
         ({"health": {"tcp": 22}}, "asks port 22, which is none of the machine's"),
+        ({"health": {"http": {"port": 30002, "path": "/move?x=90"}}}, "a controller may obey"),
+        ({"health": {"http": {"port": 30002}, "during_lease": True}}, "between leases only"),
         ({"maintenance": {"reason": ""}}, "`maintenance.reason` must have 1 to 512"),
         ({"maintenance": {"reason": "x", "until": "tomorrow"}}, "`maintenance.until` must be a time"),
         ({"desc": 7}, "`desc` has wrong type"),

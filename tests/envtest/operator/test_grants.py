@@ -60,7 +60,12 @@ async def test_a_registered_machine_is_lent_while_its_grant_covers_it(lab: Lab, 
     await online(lab, "one", "NoHeartbeat")
     await lab.client.delete(GRANTS, lab.namespace, "lab")
     await online(lab, "one", "NotGranted")
+    await lab.create(DEPLOYMENTS, "two", machine(40) | {"grant": None})
+    await online(lab, "two", "NoHeartbeat")
     await lab.client.patch(DEPLOYMENTS, lab.namespace, "one", {"spec": {"grant": None}})
+    taken = await online(lab, "one", "EndpointInUse")
+    assert f"{lab.namespace}/two" in str(condition(taken, "Online", "message")), "it named them first meanwhile"
+    await lab.client.delete(DEPLOYMENTS, lab.namespace, "two")
     await online(lab, "one", "NoHeartbeat")
 
 

@@ -179,9 +179,9 @@ async def test_of_two_with_one_endpoint_one_is_lent_and_a_lease_keeps_it_from_th
     await ended(lab, "ada")
     await lab.until(DEPLOYMENTS, "two", lambda o: condition(o, "Available") == "Free")
     await lab.client.patch(DEPLOYMENTS, lab.namespace, "one", {"spec": {"machine": ONE}})
-    made = {name: (await lab.kept(DEPLOYMENTS, name))["metadata"] for name in ("one", "two")}
-    younger = max(made, key=lambda name: (made[name]["creationTimestamp"], made[name]["uid"]))
-    await online(lab, younger, "EndpointInUse")
+    taken = await online(lab, "one", "EndpointInUse")
+    assert "it named them first" in str(condition(taken, "Online", "message")), "though it is the younger one"
+    assert taken["status"]["endpoints"]["addresses"] == [f"{BESIDE}/32"], "it keeps what it had while it is in use"
 
 
 async def test_a_bind_of_a_former_leader_that_lands_late_opens_nothing(lab: Lab, operators: Operators) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from berth_core.firewall import Network
-from berth_core.machines.grants import Wanted, fault, lack, stray_probe
+from berth_core.machines.grants import Wanted, commanding_probe, fault, lack, stray_probe
 from berth_core.machines.placement import NOT_GRANTED
 from berth_core.resources import MachineGrant, WorkspaceDeployment
 from berth_core.resources.machines.network import InboundPort, MachineNetwork
@@ -152,6 +152,22 @@ def test_a_probe_asks_the_machine_itself(health: dict[str, Any], word: str | Non
 def test_a_probe_asks_any_port_of_a_machine_without_ports() -> None:
     assert stray_probe(Health(tcp=22), machine("192.0.2.40/32")) is None
     assert stray_probe(None, machine("192.0.2.40/32")) is None
+
+
+@pytest.mark.parametrize(
+    ("health", "word"),
+    [
+        ({"tcp": 30002, "duringLease": True}, None),
+        ({"http": {"port": 80}}, None),
+        ({"http": {"port": 80, "path": "/api/move?x=90"}}, "/api/move?x=90"),
+        ({"http": {"port": 80, "path": "/?x=90"}}, "leave the path out"),
+        ({"http": {"port": 80}, "duringLease": True}, "between leases only"),
+    ],
+)
+def test_a_probe_of_an_owner_commands_nothing(health: dict[str, Any], word: str | None) -> None:
+    said = commanding_probe(Health.model_validate(health))
+    assert said is None if word is None else word in str(said)
+    assert commanding_probe(None) is None
 
 
 # A small world: 8 addresses of each IP version, and 6 ports of both protocols.

@@ -1,17 +1,21 @@
 """Where machines may stand, and which of several deployments has an endpoint."""
 
+import re
 from dataclasses import replace
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from itertools import combinations
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from berth_core.firewall import Endpoints, PortRange
-from berth_core.machines.placement import IN_USE, OUT_OF_REACH, OUTSIDE, Grounds
-from berth_core.machines.sharing import Claimant, blocks, in_use
-from berth_core.resources.machines.network import MachineNetwork
+from berth_core.machines.placement import IN_USE, NOT_GRANTED, OUT_OF_REACH, OUTSIDE, Fault, Grounds
+from berth_core.machines.sharing import Claimant, blocks, in_use, record
+from berth_core.machines.sharing import claimant as claimed
+from berth_core.resources import WorkspaceDeployment
+from berth_core.resources.machines.network import MachineEndpoints, MachineNetwork
 
 GROUNDS = Grounds(
     machines=(ip_network("192.0.2.0/24"), ip_network("2001:db8:7::/48"), ip_network("169.254.0.0/16")),
@@ -95,13 +99,35 @@ def test_networks_that_overlap_have_a_block_in_common(
         assert set(blocks([str(one)])) & set(blocks([str(two)]))
 
 
-def claimant(
-    name: str, *ports: int, created: str = "2026-11-25T12:00:00Z", held: tuple[int, ...] | None = None
-) -> Claimant:
-    def reached(numbers: tuple[int, ...]) -> Endpoints:
-        return network("192.0.2.40/32", ports=numbers).reached()
+@given(addresses, addresses, addresses)
+def test_what_two_have_in_common_is_what_overlaps_with_both(
+    one: IPv4Network | IPv6Network, two: IPv4Network | IPv6Network, point: IPv4Network | IPv6Network
+) -> None:
+    first, second = Endpoints((one,), (PortRange("TCP", 1, 5),)), Endpoints((two,), (PortRange("TCP", 4, 9),))
+    common = first.common(second)
+    assert (common is not None) == first.overlaps(second)
+    for port in (3, 4, 5, 6):
+        host = Endpoints((ip_network(point[0]),), (PortRange("TCP", port, port),))
+        in_both = first.overlaps(host) and second.overlaps(host)
+        assert in_both == (common is not None and common.overlaps(host))
 
-    return Claimant("lab", name, f"uid-{name}", created, reached(ports), reached(held) if held is not None else None)
+
+def test_all_ports_and_some_have_these_in_common() -> None:
+    every, some = Endpoints((ip_network("192.0.2.0/24"),)), network("192.0.2.40/32", ports=(22,)).reached()
+    assert every.common(some) == some.common(every) == some
+
+
+def claimant(
+    name: str,
+    *ports: int,
+    created: str = "2026-11-25T12:00:00Z",
+    held: tuple[int, ...] | None = None,
+    recorded: tuple[int, ...] | None = None,
+) -> Claimant:
+    def reached(numbers: tuple[int, ...] | None) -> Endpoints | None:
+        return network("192.0.2.40/32", ports=numbers).reached() if numbers is not None else None
+
+    return Claimant("lab", name, f"uid-{name}", created, reached(ports), reached(held), reached(recorded))
 
 
 def test_two_share_an_address_with_ports_that_differ() -> None:
@@ -128,18 +154,91 @@ def test_a_lease_keeps_its_endpoints_from_an_older_deployment_that_names_them_si
     assert in_use(replace(elder, named=None), [running]) is None
 
 
+def test_the_first_to_name_an_endpoint_keeps_it_from_an_older_one_that_names_it_since() -> None:
+    elder = claimant("b", 22, 23, created="2026-11-25T11:00:00Z", recorded=(23,))
+    first = claimant("a", 22, recorded=(22,))
+    assert in_use(first, [elder]) is None
+    fault = in_use(elder, [first])
+    assert fault is not None
+    assert "named them first" in fault.message
+    assert in_use(claimant("c", 23), [elder]) is not None, "it keeps what it had"
+    moved = replace(elder, named=claimant("", 24).named)
+    assert in_use(claimant("c", 23), [moved]) is None, "until it names that no more"
+
+
+ARM: dict[str, Any] = {"network": {"addresses": ["192.0.2.40/32"], "ports": [{"port": 22}], "inbound": [{"port": 1}]}}
+HAD = MachineEndpoints(addresses=["192.0.2.41/32"])
+
+
+def named(machine: dict[str, Any] = ARM, /, conditions: tuple[str, ...] = (), **spec: Any) -> WorkspaceDeployment:
+    """A deployment that had another address, and names one. Conditions are written as type=status:reason."""
+    told = [
+        {"type": kind, "status": status, "reason": reason, "lastTransitionTime": "2026-11-25T12:00:00Z"}
+        for kind, status, reason in (re.split("[=:]", one) for one in conditions)
+    ]
+    metadata = {"name": "arm", "namespace": "lab", "uid": "u", "creationTimestamp": "2026-11-25T12:00:00Z"}
+    status = {"endpoints": HAD.wire(), "conditions": told}
+    written = {"type": "bench", "machine": machine, **spec}
+    return WorkspaceDeployment.parse({"metadata": metadata, "spec": written, "status": status})
+
+
+@pytest.mark.parametrize(
+    ("reason", "spec", "kept"),
+    [
+        (None, {}, ["192.0.2.40/32"]),
+        ("DeviceMissing", {}, ["192.0.2.40/32"]),
+        (IN_USE, {}, ["192.0.2.41/32"]),
+        (NOT_GRANTED, {}, None),
+        (OUTSIDE, {}, None),
+        (None, {"dissolved": "2026-11-25T12:00:00Z"}, None),
+        (None, {"machine": {}}, None),
+    ],
+)
+def test_a_record_is_of_what_may_be_lent(reason: str | None, spec: dict[str, Any], kept: list[str] | None) -> None:
+    found = record(named(**spec), Fault(reason, "it is so") if reason else None, conflict=False)
+    assert (found.addresses if found is not None else None) == kept
+    assert record(named(), None, conflict=True) is None
+
+
+@pytest.mark.parametrize(
+    ("conditions", "counts"),
+    [
+        ((), True),
+        (("Online=True:NoHeartbeat", "IdConflict=False:Unique"), True),
+        (("Online=False:EndpointInUse",), True),
+        (("Online=False:NotGranted",), False),
+        (("Online=False:OutsideMachineNetworks",), False),
+        (("IdConflict=True:IdConflict",), False),
+    ],
+)
+def test_a_deployment_that_may_not_be_lent_blocks_nobody(conditions: tuple[str, ...], *, counts: bool) -> None:
+    machine = named(conditions=conditions)
+    assert (claimed(machine).named is not None) == counts
+    assert (claimed(machine).first is not None) is False, "it no longer names that"
+    assert claimed(machine, own=True).named is not None
+
+
 PORTS = st.lists(st.integers(1, 6), max_size=2).map(tuple)
 
 
-@given(st.lists(st.tuples(PORTS, st.sampled_from(["T1", "T2"])), min_size=2, max_size=6))
-def test_no_two_that_overlap_are_lent_at_once_and_one_of_them_is(made: list[tuple[tuple[int, ...], str]]) -> None:
-    everyone = [claimant(f"d{number}", *ports, created=at) for number, (ports, at) in enumerate(made)]
+SOME = st.one_of(st.none(), PORTS)
+
+
+@given(st.lists(st.tuples(PORTS, st.sampled_from(["T1", "T2"]), SOME), min_size=2, max_size=6))
+def test_no_two_that_overlap_are_lent_at_once_and_without_records_one_of_them_is(
+    made: list[tuple[tuple[int, ...], str, tuple[int, ...] | None]],
+) -> None:
+    everyone = [
+        claimant(f"d{number}", *ports, created=at, recorded=recorded)
+        for number, (ports, at, recorded) in enumerate(made)
+    ]
     lent = [one for one in everyone if in_use(one, [other for other in everyone if other is not one]) is None]
     for one, two in combinations(lent, 2):
         assert one.named is not None
         assert two.named is not None
         assert not one.named.overlaps(two.named)
-    assert min(everyone, key=lambda one: one.age) in lent
+    if all(one.first is None for one in everyone):
+        assert min(everyone, key=lambda one: one.age) in lent
 
 
 @given(st.lists(st.tuples(PORTS, st.one_of(st.none(), PORTS)), min_size=2, max_size=6))

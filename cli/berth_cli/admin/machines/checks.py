@@ -12,7 +12,7 @@ from berth_cli.admin.machines.facts import Facts
 from berth_core.firewall import Endpoints
 from berth_core.kube import conditions
 from berth_core.machines.placement import FAULTS, WALLED
-from berth_core.machines.sharing import Claimant, in_use
+from berth_core.machines.sharing import Claimant, claimant, in_use
 from berth_core.reasons.deployment import ONLINE, REACHABLE
 
 GUIDE: Final = "docs/how-to/lend/robot-at-an-address.md says more"
@@ -48,20 +48,18 @@ def sharing(facts: Facts) -> Iterator[Finding]:
     if isinstance(facts.others, Unseen):
         yield unseen(check, facts.others)
         return
-    of = wd.metadata
-    named = wd.network.reached() if wd.network is not None else None
-    this = Claimant(of.namespace, of.name, of.uid, of.creation_timestamp, named=named)
+    this = claimant(wd, own=True)
     network = facts.lent.instance.network if facts.lent.instance is not None else None
     held = network.reached() if network is not None else None
     both = [one for one in facts.others if _overlap(one.held, held)]
-    younger = [one for one in facts.others if _overlap(one.named, named) and one.age > this.age]
+    rivals = [one for one in facts.others if _overlap(one.named, this.named)]
     if both:
         says = f"leases of {_names(both)} have endpoints that the present lease has too"
         yield Finding(check, Level.FAILED, says, "end one of the leases: `berth release DEPLOYMENT`")
     elif (fault := in_use(this, facts.others)) is not None:
         yield Finding(check, Level.FAILED, fault.message, "until then it is not lent")
-    elif younger:
-        says = f"{_names(younger)} names endpoints of this machine too, and is not lent"
+    elif rivals:
+        says = f"{_names(rivals)} names endpoints of this machine too, and is not lent"
         yield Finding(check, Level.WARNING, says, "give each deployment addresses or ports of its own")
     else:
         yield Finding(check, Level.OK, "none has an endpoint of this machine")

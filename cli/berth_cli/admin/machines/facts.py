@@ -14,7 +14,7 @@ from berth_core.firewall.nodes import networks_of
 from berth_core.kube.client import Client
 from berth_core.kube.types import Kind, Object
 from berth_core.machines.placement import Grounds
-from berth_core.machines.sharing import Claimant
+from berth_core.machines.sharing import Claimant, claimant
 from berth_core.resources import Instance, Resource, WorkspaceDeployment, WorkspaceType
 
 R = TypeVar("R", bound=Resource)
@@ -105,10 +105,8 @@ def claimants(
     """Yield what others than a deployment name and hold of machines. Pure."""
     by_name = {(one.metadata.namespace, one.metadata.name): one for one in deployments}
     for other in by_name.values():
-        of = other.metadata
-        stays = other.spec.dissolved is None and of.deletion_timestamp is None
-        if of.uid != wd.metadata.uid and other.network is not None and stays:
-            yield Claimant(of.namespace, of.name, of.uid, of.creation_timestamp, named=other.network.reached())
+        if other.metadata.uid != wd.metadata.uid and (claims := claimant(other)).named is not None:
+            yield claims
     for instance in instances:
         of, name = instance.metadata, instance.status.deployment or ""
         if instance.network is None or instance.status.end_time is not None:

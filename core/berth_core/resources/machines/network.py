@@ -38,8 +38,8 @@ class InboundPort(Model):
     port: int = Field(description="Port on which the workspace listens.", ge=1, le=65535)
 
 
-class MachineNetwork(Model):
-    """Endpoints of a machine in the network."""
+class MachineEndpoints(Model):
+    """Addresses of a machine, and ports of them."""
 
     addresses: list[Annotated[str, Field(max_length=49)]] = Field(
         description="Networks in CIDR notation, IPv4 or IPv6, such as 192.0.2.40/32. They lie in the networks of the"
@@ -52,6 +52,16 @@ class MachineNetwork(Model):
         description="Ports of these addresses that a lease reaches; absent for all ports of all protocols.",
         max_length=32,
     )
+
+    def reached(self) -> firewall.Endpoints:
+        """Return the endpoints that a lease of the machine reaches, wherever they lie."""
+        networks = tuple(firewall.parse_source(text) for text in self.addresses)
+        return firewall.Endpoints(networks, tuple(port.reached() for port in self.ports))
+
+
+class MachineNetwork(MachineEndpoints):
+    """Endpoints of a machine in the network, and of workspaces where it connects to."""
+
     inbound: list[InboundPort] | None = Field(
         None,
         description="Ports of the workspace to which the machine may connect, from these addresses only. The condition"
@@ -59,11 +69,6 @@ class MachineNetwork(Model):
         " machine that begins no connections.",
         max_length=8,
     )
-
-    def reached(self) -> firewall.Endpoints:
-        """Return the endpoints that a lease of the machine reaches, wherever they lie."""
-        networks = tuple(firewall.parse_source(text) for text in self.addresses)
-        return firewall.Endpoints(networks, tuple(port.reached() for port in self.ports))
 
     @property
     def inbound_ports(self) -> tuple[firewall.PortRange, ...]:

@@ -72,6 +72,10 @@ def test_a_machine_that_may_not_be_lent_is_offline_whatever_its_heartbeat_says(r
 
 
 def test_of_two_with_one_id_the_older_has_it() -> None:
+    arm = deployment(machine={"network": {"addresses": ["192.0.2.40/32"]}})
+    rivals = (deployment(**OLDER),)
+    assert deployment_status(ObservedDeployment(arm), NOW).endpoints is not None
+    assert deployment_status(ObservedDeployment(arm, rivals), NOW).endpoints is None, "it blocks nobody"
     younger, elder = deployment(), deployment(**OLDER)
     assert reasons(ObservedDeployment(younger, (elder,)))["IdConflict"] == ("True", "IdConflict")
     assert reasons(ObservedDeployment(younger, (elder,)))["Available"] == ("False", "IdConflict")

@@ -9,7 +9,7 @@ import pytest
 from berth_core.kube.client import Client
 from berth_core.kube.errors import ConflictError
 from berth_core.kube.model import timestamp
-from berth_core.machines.placement import IN_USE, OUTSIDE
+from berth_core.machines.placement import IN_USE, NOT_GRANTED, OUTSIDE
 from berth_core.resources import Instance, WorkspaceDeployment
 from berth_operator.engine.clock import Clock
 from berth_operator.engine.world import World
@@ -29,11 +29,15 @@ def world() -> World:
     return make_world(replace(CONFIG, machines=(ip_network("192.0.2.0/24"),)), cast(Client, None), Clock())
 
 
-def knows(world: World, name: str, age: float = 0, *, lease: bool = False, **spec: Any) -> WorkspaceDeployment:
+def knows(
+    world: World, name: str, age: float = 0, *, lease: bool = False, told: dict[str, Any] | None = None, **spec: Any
+) -> WorkspaceDeployment:
     """Have the cache know of a deployment; the greater its age, the older."""
-    held = {"lease": {"instance": HOLDER, "user": "ada", "claimedAt": timestamp(NOW)}, "epoch": 3} if lease else {}
+    held: dict[str, Any] = (
+        {"lease": {"instance": HOLDER, "user": "ada", "claimedAt": timestamp(NOW)}, "epoch": 3} if lease else {}
+    )
     metadata = {"resourceVersion": "1", "creationTimestamp": timestamp(at(-age))}
-    wd = deployment(name, metadata=metadata, status=held, **spec)
+    wd = deployment(name, metadata=metadata, status={**held, **(told or {})}, **spec)
     world.cache[DEPLOYMENTS].put(wd.wire())
     return wd
 
@@ -64,6 +68,21 @@ def test_the_younger_of_two_is_not_lent(world: World) -> None:
     assert found is not None
     assert found.reason == IN_USE
     assert [obj["metadata"]["name"] for obj in rivals(world, elder.wire())] == ["two"]
+
+
+def test_whoever_named_it_first_keeps_it_as_its_status_records(world: World) -> None:
+    elder = knows(world, "one", 60, machine=ARM)
+    first = knows(world, "two", machine=ARM, told={"endpoints": ARM["network"]})
+    assert fault(world, first) is None
+    found = fault(world, elder)
+    assert found is not None
+    assert "lab/two" in found.message
+
+
+def test_an_older_one_with_a_fault_of_its_own_blocks_nobody(world: World) -> None:
+    online = {"type": "Online", "status": "False", "reason": NOT_GRANTED, "lastTransitionTime": timestamp(NOW)}
+    knows(world, "one", 60, machine=ARM, told={"conditions": [online], "endpoints": ARM["network"]})
+    assert fault(world, knows(world, "two", machine=ARM)) is None
 
 
 @pytest.mark.parametrize("spec", [{"dissolved": timestamp(NOW)}, {"metadata": {"deletionTimestamp": timestamp(NOW)}}])
