@@ -110,9 +110,9 @@ class Person:
         made: dict[str, Any] = json.loads(printed)
         return made
 
-    def patch(self, what: str, change: dict[str, Any]) -> str:
+    def patch(self, what: str, change: dict[str, Any], namespace: str = WORKSPACES) -> str:
         """Merge-patch an object."""
-        return self.kubectl("patch", what, "-n", WORKSPACES, "--type=merge", "-p", json.dumps(change))
+        return self.kubectl("patch", what, "-n", namespace, "--type=merge", "-p", json.dumps(change))
 
 
 MakePerson = Callable[..., Person]
@@ -232,6 +232,8 @@ def policies_hold(server: ApiServer) -> None:
         refused(editor.name, "berth-belongings", "POST", _collection(noted), noted)
         refused(api, "berth-lockout", "PATCH", one, {"spec": {"region": "x"}})
         refused(api, "berth-leases", "PATCH", f"{one}/status", {"status": {"epoch": 1}})
+        password = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "u-password", "namespace": ACCESS}}
+        refused(api, "berth-records", "POST", _collection(password), password)
         server.kubectl(*raise_epoch("probe", 1))
         refused(writer.name, "berth-epochs", "PATCH", f"{one}/status", {"status": {"epoch": 2}})
         refused(operator, "berth-deployments", "PATCH", one, {"spec": {"region": "x"}})

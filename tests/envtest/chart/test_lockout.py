@@ -8,7 +8,7 @@ import pytest
 from berth_dev.envtest.apiserver import ApiServer
 from berth_dev.errors import ClusterError
 
-from .conftest import NAMESPACE, WORKSPACES, MakePerson, Person, until_granted
+from .conftest import ACCESS, NAMESPACE, WORKSPACES, MakePerson, Person, until_granted
 
 API = f"system:serviceaccount:{NAMESPACE}:berth-api"
 SPEC = {
@@ -79,3 +79,25 @@ def test_the_account_of_another_release_is_held_too(installed: ApiServer, deploy
 def test_who_runs_the_lab_changes_what_he_likes(person: MakePerson, deployment: str) -> None:
     admin = person("lab-admin", "berth-admin")
     admin.patch(deployment, {"spec": {"region": "us", "owners": ["bob"]}, "metadata": {"labels": {"lab": "c"}}})
+
+
+def test_the_api_process_changes_its_records_and_no_other_secret(installed: ApiServer) -> None:
+    def secret(name: str, **labels: str) -> dict[str, Any]:
+        metadata = {"name": name, "namespace": ACCESS, "labels": {f"berth.dev/{key}": labels[key] for key in labels}}
+        return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata}
+
+    api, number = Person(installed, API), uuid.uuid4().hex[:8]
+    record, key, password = f"r-{number}", f"i-{number}", f"u-{number}-password"
+    api.create(secret(record, idempotency="a" * 8))
+    api.patch(f"secret/{record}", {"stringData": {"answer": "x"}}, ACCESS)
+    api.kubectl("delete", "secret", record, "-n", ACCESS)
+    api.create(secret(key))
+    Person(installed, "").create(secret(password))
+    for attempt in (
+        lambda: api.create(secret(f"v-{number}-password")),
+        lambda: api.patch(f"secret/{password}", {"stringData": {"hash": "mine"}}, ACCESS),
+        lambda: api.patch(f"secret/{key}", {"metadata": {"labels": {"berth.dev/idempotency": "a"}}}, ACCESS),
+        lambda: api.kubectl("delete", "secret", password, "-n", ACCESS),
+    ):
+        with pytest.raises(ClusterError, match="berth-records"):
+            attempt()
