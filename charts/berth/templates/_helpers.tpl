@@ -134,6 +134,13 @@ spec:
     !authorizer.group("berth.dev").resource("instances").namespace(request.namespace).check("claim").allowed()
 {{- end }}
 
+{{/* Condition of a policy: the requester may not write pods and workloads. */}}
+{{- define "berth.withoutOperate" -}}
+- name: without-operate
+  expression: >-
+    !authorizer.group("berth.dev").resource("instances").namespace(request.namespace).check("operate").allowed()
+{{- end }}
+
 {{/* Condition of a policy: the requester is an API process, of any release. */}}
 {{- define "berth.byTheApi" -}}
 - name: by-the-api-process

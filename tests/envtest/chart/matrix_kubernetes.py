@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from berth_core.kube.types import Object
-from berth_core.names import FENCE_FINALIZER, MANAGED_BY, MANAGED_BY_LABEL, RELEASE_CONFIGMAP
+from berth_core.names import FENCE_FINALIZER, HEARTBEAT_LABEL, MANAGED_BY, MANAGED_BY_LABEL, RELEASE_CONFIGMAP
 
 from .conftest import WORKSPACES
 from .matrix import MARKS, RESERVED, Row, row
@@ -115,6 +115,8 @@ def existing() -> Iterator[tuple[str, Object]]:
             berths |= {"finalizers": [FENCE_FINALIZER]}
         yield collection(plural), manifest(plural, name="matrix", **berths)
     yield collection("configmaps"), manifest("configmaps", name="by-name", labels={MANAGED_BY_LABEL: MANAGED_BY})
+    yield collection("leases"), manifest("leases", name="beating", labels={HEARTBEAT_LABEL: "true"})
+    yield collection("leases"), manifest("leases", name="plain")
     yield collection("networkpolicies"), manifest("networkpolicies", name="plain")
     yield collection("networkpolicies"), manifest("networkpolicies", name="open") | {"spec": OPEN}
 
@@ -128,6 +130,7 @@ def rows() -> Iterator[Row]:
     for plural in BELONGINGS:
         yield from _belongings(plural)
     yield from _networks()
+    yield from _heartbeats()
 
 
 def _workloads() -> Iterator[Row]:
@@ -247,3 +250,19 @@ def _networks() -> Iterator[Row]:
     yield row("take from what leads whose it is", "PATCH", leads, unmade, may)
     yield row("change who leads", "PATCH", leads, OTHERWISE["configmaps"], may)
     yield row("delete who leads", "DELETE", leads, None, may)
+
+
+def _heartbeats() -> Iterator[Row]:
+    """Leases by which machines show that they live, for administrators with the verb `beat` and a right to Leases."""
+    where, may = collection("leases"), "owner manager"
+    beating, plain = f"{where}/beating", f"{where}/plain"
+    new = manifest("leases", labels={HEARTBEAT_LABEL: "true"})
+    yield row("create a heartbeat", "POST", where, new, may)
+    yield row("renew a heartbeat", "PATCH", beating, OTHERWISE["leases"], may)
+    yield row("make a Lease a heartbeat", "PATCH", plain, {"metadata": {"labels": {HEARTBEAT_LABEL: "true"}}}, may)
+    yield row("make a heartbeat none", "PATCH", beating, {"metadata": {"labels": {HEARTBEAT_LABEL: None}}}, may)
+    yield row("note something on a heartbeat", "PATCH", beating, NOTE, may)
+    yield row("delete a heartbeat", "DELETE", beating, None, f"operator {may}")
+    together = f"{where}?labelSelector={HEARTBEAT_LABEL}"
+    yield row("delete heartbeats together", "DELETE", together, None, may)
+    yield row("renew a Lease that is none", "PATCH", plain, OTHERWISE["leases"], f"api {EDITORS}")

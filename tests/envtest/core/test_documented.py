@@ -35,7 +35,7 @@ async def test_what_is_documented_about_hooks_and_heartbeats_works(
     assert (wd.spec.type, wd.spec.heartbeat) == (kind.spec.type_name, "lease")
     hooks = kind.spec.hooks
     assert None not in (hooks.prepare, hooks.reset, hooks.health_check)
-    machine = f"--as=system:serviceaccount:{namespace}:{wd.metadata.name}"
+    machine = f"--as=system:serviceaccount:lab-machines:{wd.metadata.name}"
     may = ["auth", "can-i", "patch", f"leases.coordination.k8s.io/{wd.metadata.name}", "-n", namespace]
     until = time.monotonic() + 60
     while apiserver.kubectl(machine, *may, check=False).strip() != "yes":  # it hears of a new binding by a watch
@@ -43,6 +43,8 @@ async def test_what_is_documented_about_hooks_and_heartbeats_works(
         await asyncio.sleep(0.05)
     patch = ["patch", "lease", wd.metadata.name, "-n", namespace, "--type=merge", "-p", RENEWED]
     apiserver.kubectl(machine, *patch)
+    beat = ["auth", "can-i", "beat", f"workspacedeployments.berth.dev/{wd.metadata.name}", "-n", namespace]
+    assert apiserver.kubectl(machine, *beat).strip() == "yes"
     lease = await client.get(LEASES, namespace, wd.metadata.name)
     assert lease["spec"]["renewTime"] == yaml.safe_load(RENEWED)["spec"]["renewTime"]
     with pytest.raises(ClusterError, match="cannot list"):
