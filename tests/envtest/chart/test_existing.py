@@ -81,6 +81,7 @@ WRITES = [
     (ADMIN, one("workspacetypes", "old"), {"spec": {"description": "words"}}),
     (OPERATOR, one("workspacetypes", "old", "/status"), TOLD),
     (OPERATOR, one("workspacedeployments", "old"), FENCED),
+    (OPERATOR, one("workspacedeployments", "old", "/status"), {"status": {"observedGeneration": 1}}),
     (API, one("workspacedeployments", "old", "/status"), LEASED),
     (ADMIN, one("workspacedeployments", "old"), {"spec": {"lockout": True}}),
     (API, one("workspacedeployments", "old"), {"spec": {"lockout": False}}),
