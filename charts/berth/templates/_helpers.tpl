@@ -91,7 +91,7 @@ subjects:
 
 {{/*
 Binds a policy (`policy`) so that it refuses: where `namespaces` are given, in these only; with `params`, once for each
-object of its paramKind in the same namespace.
+object of its paramKind in the same namespace, or in `paramsIn`.
 */}}
 {{- define "berth.enforced" -}}
 apiVersion: admissionregistration.k8s.io/v1
@@ -107,6 +107,9 @@ spec:
   paramRef:
     selector: {}
     parameterNotFoundAction: Allow
+    {{- with .paramsIn }}
+    namespace: {{ . }}
+    {{- end }}
   {{- end }}
   {{- with .namespaces }}
   matchResources:
@@ -186,10 +189,16 @@ whether the name is one that Berth gives.
 {{- end }}
 
 {{/*
-Validation of a policy: no deletion strips what it owns of its owner, or deletes that first. The finalizers that ask for
-either are kept off by policy berth-marks.
+Validations of a policy: no deletion strips what it owns of its owner, or deletes that first. Nor does a finalizer that
+asks for either, which only Kubernetes sets.
 */}}
 {{- define "berth.inBackground" -}}
+- expression: >-
+    request.operation == "DELETE" || !object.metadata.?finalizers.orValue([]).exists(f,
+      f in ["foregroundDeletion", "orphan"]
+      && (request.operation == "CREATE" || !(f in oldObject.metadata.?finalizers.orValue([]))))
+  message: "only Kubernetes sets the finalizers foregroundDeletion and orphan here: leave them out"
+  reason: Forbidden
 - expression: >-
     request.operation != "DELETE"
     || (dyn(request.?options.orValue({})).?propagationPolicy.orValue("Background") in ["", "Background"]

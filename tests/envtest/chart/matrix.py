@@ -178,7 +178,7 @@ def statuses() -> dict[str, Object]:
 
 def rows() -> list[Row]:
     """The part of Berth's kinds."""
-    return [*_verbs(), *_marks(), *_ways(), *_sizes(), *_fields(), *_templates(), *_statuses()]
+    return [*_verbs(), *_marks(), *untimely(), *_owners(), *_ways(), *_sizes(), *_fields(), *_templates(), *_statuses()]
 
 
 def sent(ask: Asking, who: str, row: Row) -> bool:
@@ -264,30 +264,48 @@ def _marks() -> Iterator[Row]:
     yield row("give a reason for an end", "PATCH", f"{collection('instances')}/matrix", reason, f"{ADMINS} operator")
     freed = {"metadata": {"finalizers": None}}
     yield row("take an instance's fence", "PATCH", f"{collection('instances')}/matrix", freed, f"{ADMINS} operator")
-    leased = f"{collection('workspacedeployments')}/leased"
-    yield row("take a leased deployment's fence", "PATCH", leased, freed)
-    yield row("delete a leased deployment", "DELETE", leased)
     machines = collection("workspacedeployments")
+    yield row("take a leased deployment's fence", "PATCH", f"{machines}/leased", freed)
+    yield row("delete a leased deployment", "DELETE", f"{machines}/leased")
     yield row("delete a retired deployment", "DELETE", f"{machines}/retired", None, f"{ADMINS} operator")
     yield row("delete a leased deployment among others", "DELETE", f"{machines}?labelSelector=named%3Dleased")
     yield row("delete others among them", "DELETE", f"{machines}?labelSelector=named%3Dsound", None, ADMINS)
-    for path in (leased, f"{machines}/sound"):
-        yield row(f"give {path} an owner", "PATCH", path, {"metadata": FOREIGN})
-    yield row(
-        "create a deployment with an owner", "POST", machines, manifest("workspacedeployments", name="new", **FOREIGN)
-    )
-
-    # In the foreground or as orphans, what they own would go first, or be nobody's.
-    for plural in ("instances", "builds"):
-        for way in UNTIMELY:
-            yield row(f"delete {plural} by {way}", "DELETE", f"{collection(plural)}/matrix?{way}")
-        for finalizer in ("foregroundDeletion", "orphan"):
-            kept: Object = {"metadata": {"finalizers": [FENCE_FINALIZER, finalizer]}}
-            may = "operator" if plural == "instances" else ""
-            yield row(f"give {plural} {finalizer}", "PATCH", f"{collection(plural)}/matrix", kept, may)
 
 
-UNTIMELY: Final = ("propagationPolicy=Foreground", "propagationPolicy=Orphan", "orphanDependents=true")
+OWNING: Final = ("instances", "projects", "builds")
+"""Kinds whose parts are cleared one after the other, while they are there still."""
+WAYS: Final = ("propagationPolicy=Foreground", "propagationPolicy=Orphan", "orphanDependents=true")
+KEEPING: Final = ("foregroundDeletion", "orphan")
+
+
+def untimely() -> Iterator[Row]:
+    """Deletions by which parts would go first, or be nobody's: only Kubernetes' own controllers ask for them."""
+    for plural in OWNING:
+        where, one = collection(plural), f"{collection(plural)}/matrix"
+        for way in WAYS:
+            yield row(f"delete {plural} by {way}", "DELETE", f"{one}?{way}")
+            yield row(f"delete many {plural} by {way}", "DELETE", f"{where}?labelSelector=a%3Db&{way}")
+        for finalizer in KEEPING:
+            kept = manifest(plural, name="new", finalizers=[finalizer])
+            yield row(f"create {plural} with {finalizer}", "POST", where, kept)
+            more: Object = {"metadata": {"finalizers": [FENCE_FINALIZER, finalizer]}}
+            yield row(f"give {plural} {finalizer}", "PATCH", one, more)
+
+
+def _owners() -> Iterator[Row]:
+    """Owners of other kinds: what has one goes when that goes, and as that goes."""
+    for plural in WORKSPACE_KINDS:
+        may = VERBS[plural]
+        makers, changers = set(may["create"].split()), set(may["patch"].split())
+        if plural in OWNING:
+            makers, changers = makers & {"api", "operator"}, changers & {"operator"}
+        if plural == "workspacedeployments":
+            makers, changers = set(), set()  # it goes with its owner, even while somebody has it
+        new = manifest(plural, name="new", **FOREIGN)
+        yield row(f"create {plural} with another owner", "POST", collection(plural), new, " ".join(makers))
+        for name in ("matrix", "leased", "sound") if plural == "workspacedeployments" else ("matrix",):
+            one = f"{collection(plural)}/{name}"
+            yield row(f"give {plural} {name} another owner", "PATCH", one, {"metadata": FOREIGN}, " ".join(changers))
 
 
 def _ways() -> Iterator[Row]:

@@ -131,6 +131,7 @@ def rows() -> Iterator[Row]:
         yield from _belongings(plural)
     yield from _networks()
     yield from _heartbeats()
+    yield row("delete the namespace", "DELETE", f"/api/v1/namespaces/{WORKSPACES}")
 
 
 def _workloads() -> Iterator[Row]:

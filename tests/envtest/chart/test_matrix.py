@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
@@ -32,8 +33,8 @@ def ask(installed: ApiServer) -> Iterator[Asking]:
         for name, status in matrix.statuses().items():
             _written(made, f"{matrix.collection('workspacedeployments')}/{name}/status", {"status": status})
         # The API server hears of the objects that a policy compares with some time after they were made.
-        late = next(row for row in ROWS if row.what.endswith("overrides of another node"))
-        until(lambda: not matrix.sent(made, matrix.ACCOUNTS["admin"], late), "policy berth-overrides is not in force")
+        for late in (row for row in ROWS if row.what in LATE):
+            until(partial(_is_refused, made, late), f"no policy refuses yet: {late.what}")
         yield made
         for path, obj in reversed(EXISTING):
             one = f"{path}/{obj['metadata']['name']}"
@@ -50,6 +51,10 @@ def owned(ask: Asking) -> Iterator[tuple[str, Object]]:
     belongings = [f"{matrix_kubernetes.collection(plural)}/matrix" for plural in matrix_kubernetes.BELONGINGS]
     for path in (*marked, *belongings):
         yield path, {"metadata": {"ownerReferences": [owner]}}
+
+
+def _is_refused(ask: Asking, row: matrix.Row) -> bool:
+    return not matrix.sent(ask, "", row)
 
 
 def _written(ask: Asking, path: str, body: Object) -> None:
@@ -90,11 +95,13 @@ def test_the_administrator_of_the_cluster_is_refused_nothing_but_what_nobody_may
 
 
 NOBODYS = [
-    *(f"delete {plural} by {way}" for plural in ("instances", "builds") for way in matrix.UNTIMELY),
+    *(row.what for row in matrix.untimely()),
     "create reservations with a claim inside",
     *(
         f"{verb} overrides of {what}"
         for what in ("another node", "another number of devices", "no device")
         for verb in ("create workspacedeployments with", "give a deployment")
     ),
+    "delete the namespace",
 ]
+LATE = ("give a deployment overrides of another node", "delete the namespace")

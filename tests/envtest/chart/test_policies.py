@@ -484,6 +484,30 @@ def test_a_namespace_with_instances_and_leases_can_be_deleted(installed: ApiServ
     installed.kubectl("delete", "namespace", "short-lived", "--timeout=60s")
 
 
+@pytest.mark.release(twin="tests/envtest/chart/test_matrix.py")
+def test_a_workspace_namespace_is_deleted_when_nobody_has_a_machine_there(installed: ApiServer, helm: Helm) -> None:
+    installed.kubectl("create", "namespace", "lent")
+    rendered = helm.render('--set-json=namespaces.workspaces=["berth-workspaces","lent"]')
+    (binding,) = (obj for obj in rendered if obj["metadata"]["name"] == "berth-namespaces-lent")
+    installed.kubectl("apply", "-f", "-", stdin=json.dumps(binding))
+    name = leased(installed, namespace="lent", finalizers=[])
+
+    def refusal() -> str:
+        try:
+            installed.kubectl("delete", "namespace", "lent", "--dry-run=server")
+        except ClusterError as error:
+            return str(error)
+        return ""
+
+    until(lambda: f"has {name}: end its lease first (`berth release {name}`)" in refusal(), "it may be deleted")
+    given_back = json.dumps({"status": {"lease": None}})
+    free = ["patch", f"wd/{name}", "-n", "lent", "--subresource=status", "--type=merge", "-p", given_back]
+    installed.kubectl(*free)
+    until(lambda: not refusal(), "it may not be deleted")
+    installed.kubectl("delete", "namespace", "lent", "--timeout=60s")
+    installed.kubectl("delete", "validatingadmissionpolicybinding", "berth-namespaces-lent")
+
+
 def test_accounts_and_tokens_are_for_the_registrar(installed: ApiServer) -> None:
     """In the access namespace: whoever runs the release. The roles for labs see nothing of it, nor do the cluster's."""
     kinds = {f"{kind}.berth.dev" for kind in ("accounts", "issuedtokens", "tokenrevocations")}

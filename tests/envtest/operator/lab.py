@@ -186,6 +186,12 @@ class Lab:
         found: dict[str, Any] | None = ((await self.get(DEPLOYMENTS, deployment)).get("status") or {}).get("lease")
         return found
 
+    async def bind(self, pod: str, node: str) -> None:
+        """Say where a pod runs, as a scheduler does."""
+        target: Object = {"apiVersion": "v1", "kind": "Node", "name": node}
+        binding: Object = {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": pod}, "target": target}
+        await self.client.request("POST", PODS.path(self.namespace, pod, "binding"), body=binding)
+
     async def status_patch(self, kind: Kind, name: str, status: Object) -> None:
         await self.client.patch(kind, self.namespace, name, {"status": status}, subresource="status")
 

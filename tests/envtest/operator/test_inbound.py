@@ -44,8 +44,7 @@ async def node(lab: Lab) -> AsyncIterator[str]:
 async def runs(lab: Lab, pod: str, node: str, address: str) -> None:
     """Say of a pod that it runs, as scheduler and kubelet do."""
     await lab.until(PODS, pod, bool)
-    body = {"metadata": {"name": pod}, "target": {"apiVersion": "v1", "kind": "Node", "name": node}}
-    await lab.client.request("POST", PODS.path(lab.namespace, pod, "binding"), body=body)
+    await lab.bind(pod, node)
     await lab.status_patch(PODS, pod, {"phase": "Running", "podIP": address, "podIPs": [{"ip": address}]})
 
 

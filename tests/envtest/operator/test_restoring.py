@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 import pytest
 
 from berth_core.ids import uuid7
-from berth_core.kube.types import Kind, Object
+from berth_core.kube.types import Kind
 from berth_core.leases import leasing
 from berth_dev.envtest.apiserver import ApiServer
 
@@ -92,10 +92,8 @@ async def ended(lab: Lab, name: str) -> str:
 
 async def run_on_a_silent_node(lab: Lab, node: str, pod: str) -> None:
     """Nobody hears of what is bound to it, so that nothing shows that the pod has ended."""
-    target: Object = {"apiVersion": "v1", "kind": "Node", "name": node}
-    binding: Object = {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": pod}, "target": target}
     await lab.until(PODS, pod, bool)
-    await lab.client.request("POST", PODS.path(lab.namespace, pod, "binding"), body=binding)
+    await lab.bind(pod, node)
 
 
 async def attest(lab: Lab, pod: str) -> None:

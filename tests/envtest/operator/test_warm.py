@@ -299,13 +299,11 @@ async def test_a_pod_that_nobody_had_goes_with_its_node(lab: Lab) -> None:
         await lab.deployment(deployment)
         pod = name_of(lab, 1, deployment)
         await lab.until(PODS, pod, bool, seconds=20)
-        target = {"apiVersion": "v1", "kind": "Node", "name": f"gone-{lab.namespace}"}
-        binding = {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": pod}, "target": target}
         if deployment == "lent":
             await lab.instance("mine", deployments=["lent"])
             instance = await lab.until(INSTANCES, "mine", lambda o: is_bound("", o), seconds=20)
             assert instance["status"]["warm"] is True
-        await lab.client.request("POST", PODS.path(lab.namespace, pod, "binding"), body=binding)
+        await lab.bind(pod, f"gone-{lab.namespace}")
     idle, lent = name_of(lab, 1, "idle"), name_of(lab, 1, "lent")
     for pod in (idle, lent):
         await lab.client.delete(PODS, lab.namespace, pod, grace_seconds=0)  # as the pod collector does
@@ -324,9 +322,7 @@ async def test_a_pod_whose_lease_has_another_goes_with_its_node_too(lab: Lab) ->
     await lab.type(warm=True)
     await lab.deployment("one")
     pod = (await kept(lab, 1))["metadata"]["name"]
-    target = {"apiVersion": "v1", "kind": "Node", "name": node}
-    binding = {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": pod}, "target": target}
-    await lab.client.request("POST", PODS.path(lab.namespace, pod, "binding"), body=binding)
+    await lab.bind(pod, node)
     assert "warm" not in (await bound(lab, "with-vpn", vpn=True))["status"]
     await lab.until(PODS, pod, lambda o: o["metadata"].get("deletionTimestamp"), seconds=20)
     await lab.client.delete(NODES, None, node)
@@ -360,9 +356,7 @@ async def test_a_lease_is_not_given_back_while_a_pod_of_its_epoch_may_run(lab: L
     pod, node = (await kept(lab, 1))["metadata"]["name"], f"node-{lab.namespace}"
     # A node without a kubelet, so a silent one.
     await lab.client.create(NODES, None, {"apiVersion": "v1", "kind": "Node", "metadata": {"name": node}})
-    target = {"apiVersion": "v1", "kind": "Node", "name": node}
-    binding = {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": pod}, "target": target}
-    await lab.client.request("POST", PODS.path(lab.namespace, pod, "binding"), body=binding)
+    await lab.bind(pod, node)
     await lab.until(PODS, pod, lambda o: o["metadata"].get("deletionTimestamp"))
     instance = await bound(lab, "mine")
     assert "warm" not in instance["status"]
