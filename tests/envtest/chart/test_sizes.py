@@ -23,11 +23,15 @@ def test_an_object_that_is_too_long_already_is_written_on_and_grows_no_more(
     installed.kubectl("create", "-n", WORKSPACES, "-f", "-", stdin=json.dumps(obj))
     alice = person(ALICE, "berth-user")
     alice.patch("instance/long", {"spec": {"terminate": True}})
-    for metadata in ({"labels": {"a": "b"}}, {"ownerReferences": matrix.FOREIGN["ownerReferences"]}):
+    # Another policy refuses an instance's owner too, and which of two policies speaks is chance.
+    owned = {"user": ALICE, "instance": matrix.INSTANCE | {"user": ALICE}}
+    other = matrix.manifest("reservations", owned, name="long", **LONG)
+    installed.kubectl("create", "-n", WORKSPACES, "-f", "-", stdin=json.dumps(other))
+    for what, metadata in (("instance/long", {"labels": {"a": "b"}}), ("reservation/long", matrix.FOREIGN)):
         with pytest.raises(
             ClusterError, match=r"bytes of labels, annotations and owners, and may have 32768: take some"
         ):
-            alice.patch("instance/long", {"metadata": metadata})
+            alice.patch(what, {"metadata": metadata})
     Person(installed, OPERATOR).patch("instance/long", {"metadata": {"finalizers": ["berth.dev/fence"]}})
     alice.patch("instance/long", {"metadata": {"annotations": {"example.org/long": "x" * 30_000}}})
     alice.patch("instance/long", {"metadata": {"labels": {"a": "b"}}})
