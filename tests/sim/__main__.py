@@ -1,5 +1,6 @@
 """``make prove``: plays histories, or one as a table. The environment says which; README.md lists the variables."""
 
+import json
 import os
 import sys
 from typing import Final
@@ -26,6 +27,11 @@ def main() -> int:
         from .prove import digest
 
         print(digest(which, seed, 0))
+        return 0
+    if sys.argv[1:] == ["created"]:
+        from .created import created
+
+        print(json.dumps(created(seed)))
         return 0
     return _prove(which, seed, int(os.environ.get("HISTORIES") or 100), faults)
 

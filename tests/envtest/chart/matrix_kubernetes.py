@@ -18,7 +18,8 @@ ROLE: Final[Object] = {
     "rules": [
         {
             "apiGroups": [
-                *("", "apps", "batch", "networking.k8s.io", "policy", "coordination.k8s.io", "discovery.k8s.io")
+                *("", "apps", "batch", "networking.k8s.io", "policy"),
+                *("coordination.k8s.io", "discovery.k8s.io", "resource.k8s.io"),
             ],
             "resources": ["*"],
             "verbs": ["get", "list", "watch", "create", "update", "patch", "delete", "deletecollection"],
