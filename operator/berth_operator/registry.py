@@ -11,14 +11,14 @@ from berth_operator import networks
 from berth_operator.builds import controller as builds
 from berth_operator.deployments import controller as deployments
 from berth_operator.enforcement import probe
-from berth_operator.engine import events
+from berth_operator.engine import events, stalled
 from berth_operator.engine.cache import view
 from berth_operator.engine.clock import Clock
 from berth_operator.engine.controllers import Controller, Controllers
 from berth_operator.engine.events import Complaint
 from berth_operator.engine.readability import reconcile_readability
 from berth_operator.engine.resync import reconcile_relist
-from berth_operator.engine.workqueue import Key, WorkQueue
+from berth_operator.engine.workqueue import NOISY_AFTER, Key, WorkQueue
 from berth_operator.engine.world import World
 from berth_operator.errors import OperatorError
 from berth_operator.instances import controller as instances
@@ -98,10 +98,20 @@ def make_queue(world: World) -> WorkQueue:
     """Return the work queue of a process."""
 
     async def reconcile(key: Key) -> float | None:
-        return await CONTROLLERS.passes[key.sort](world, key)
+        again_after = await CONTROLLERS.passes[key.sort](world, key)
+        if key.sort in CONTROLLERS.objects:
+            await stalled.take_back(world, key, CONTROLLERS.objects[key.sort])
+        return again_after
 
-    async def on_stuck(key: Key, error: Exception) -> None:
-        await _post_event(world, key, error)
+    async def on_stuck(key: Key, error: Exception, failures: int) -> None:
+        kind = CONTROLLERS.objects.get(key.sort)
+        obj = world.cache[kind].get(key.namespace, key.name) if kind else None
+        if kind is None or obj is None:
+            return
+        if failures == NOISY_AFTER:
+            await _post_event(world, obj, error)
+        else:
+            await stalled.tell(world, key, kind, obj, error)
 
     def urgent(key: Key) -> bool:
         obj = world.cache[INSTANCES].get(key.namespace, key.name) if key.sort == INSTANCE else None
@@ -112,11 +122,7 @@ def make_queue(world: World) -> WorkQueue:
     return WorkQueue(reconcile, urgent=urgent, on_stuck=on_stuck)
 
 
-async def _post_event(world: World, key: Key, error: Exception) -> None:
+async def _post_event(world: World, obj: Object, error: Exception) -> None:
     """Tell people with ``kubectl describe`` about an object whose passes keep failing."""
-    kind = CONTROLLERS.objects.get(key.sort)
-    obj = world.cache[kind].get(key.namespace, key.name) if kind else None
-    if obj is None:
-        return
     message = str(error) if isinstance(error, ClusterError | OperatorError) else f"{type(error).__name__}: see the logs"
     await events.warn(world, obj, Complaint("ReconcileFailing", "Reconcile", message))

@@ -13,7 +13,7 @@ from berth_core.kube.types import Kind, Object
 from berth_operator.kinds import JOBS, NODES, PODS
 
 from .loops import Scheduler
-from .network import Feeds
+from .network import DENIED, Feeds
 from .store import Store
 from .store.history import MODIFIED, Entry
 from .store.kinds import served
@@ -51,6 +51,8 @@ class Cluster:
     """Answers for the logs of pods."""
     listeners: list[Callable[[Request], object]] = field(default_factory=list)
     """Are told of each request."""
+    forbidden: bool = False
+    """A policy has refused a kind of write for good, in this history."""
 
     def __post_init__(self) -> None:
         self.store = Store(now=self.world.wall, random=self.world.random)
@@ -70,6 +72,10 @@ class Cluster:
             self.violations.append((self.world.now, what))
             self.world.halted = self.world.halts
             self.say("ORACLE", "VIOLATION", "", what)
+
+    def forbids(self, said: Object) -> bool:
+        """Tell whether an object says that a policy refuses it for good, which is so."""
+        return self.forbidden and DENIED in str(said)
 
     def handle(self, request: Request) -> Response:
         """Have the store answer, or a kubelet for logs."""

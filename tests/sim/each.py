@@ -3,7 +3,8 @@
 import random
 from typing import Final
 
-from .plan import TRAP, USERS, Event
+from .plan import POLICY, TRAP, USERS, Event
+from .refused import WRITES
 from .stage import Setting
 
 MOST_WRITES: Final = {"operator": 120, "api": 40}
@@ -16,6 +17,18 @@ ENDS: Final = 20.0
 
 def each(draw: random.Random) -> tuple[Setting, list[Event]]:
     """People ask for machines, use them and end that; a write of an operator or an API process meets a fault."""
+    setting, events = course(draw)
+    return setting, [*(_fault(draw) for _ in range(draw.choice((1, 2)))), *events]
+
+
+def refused(draw: random.Random) -> tuple[Setting, list[Event]]:
+    """An ordinary course of things, in which one kind of the operators' writes is refused from some moment on."""
+    setting, events = course(draw)
+    return setting, [*events, Event(draw.uniform(3.0, 24.0), POLICY, "", draw.random(), write=draw.choice(WRITES))]
+
+
+def course(draw: random.Random) -> tuple[Setting, list[Event]]:
+    """People ask for machines, use them and end that."""
     parts = draw.choice(PARTS)
     setting = Setting(
         deployments=draw.choice((1, 2)),
@@ -26,8 +39,7 @@ def each(draw: random.Random) -> tuple[Setting, list[Event]]:
         slowness=0.2,
         parts=parts,
     )
-    faults = [_fault(draw) for _ in range(draw.choice((1, 2)))]
-    return setting, [*faults, *_course(draw), *(event for part in parts for event in _more(draw, part))]
+    return setting, [*_course(draw), *(event for part in parts for event in _more(draw, part))]
 
 
 def _fault(draw: random.Random) -> Event:

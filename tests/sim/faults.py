@@ -12,8 +12,9 @@ from .loops import Loop
 from .network import Troubles
 from .operator import Operator
 from .plan import Event
+from .refused import LEFT_OUT, WRITES, Forbidden
 from .stage import Stage
-from .traps import Traps
+from .traps import Traps, write_of
 from .wire import Request
 
 NOTICED_SECONDS: Final = 8.0
@@ -33,6 +34,7 @@ class Faults:
         self._traps = Traps(stage, self)
         self._undo: dict[int, Callable[[], object]] = {}
         self._numbers = 0
+        self.forbidden: Forbidden | None = None
 
     def strike(self, event: Event) -> None:
         """Carry out one fault."""
@@ -190,6 +192,29 @@ class Faults:
             else:
                 troubles.unread_roles = True
                 self.undo_after(event.other * 2, partial(setattr, troubles, "unread_roles", False))
+
+    def _policy(self, event: Event) -> None:
+        """A policy refuses one kind of the operators' writes, until all heals."""
+        world, forbidden = self._stage.world, Forbidden(event.write, 403 if event.chance < 0.5 else 422)
+        self.forbidden, self._stage.cluster.forbidden = forbidden, True
+
+        def denies(request: Request) -> int:
+            write = write_of(request)
+            if request.method != "GET" and write not in (*WRITES, *LEFT_OUT):
+                self._stage.cluster.violated(f"refused: {write} is not among the writes that are tried")
+            if forbidden.over or write != forbidden.write:
+                return 0
+            forbidden.refused.append(world.now)
+            return forbidden.status
+
+        def meet(process: Operator | Api) -> None:
+            if isinstance(process, Operator):
+                process.network.troubles.denies = denies
+
+        for process in self._stage.operators:
+            meet(process)
+        self._stage.started.append(meet)
+        self.undo_after(float("inf"), lambda: setattr(forbidden, "over", True))
 
     def _gap(self, event: Event) -> None:
         """News come late, or watches break and what they would go on from is compacted."""

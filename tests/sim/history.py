@@ -9,6 +9,7 @@ from .faults import Faults
 from .judgement import at_peace, at_the_end, is_over, of_processes
 from .parts import made
 from .plan import SPAN, Plan
+from .refused import at_a_standstill
 from .stage import Stage
 from .users import Users
 
@@ -16,6 +17,8 @@ PEACE_SECONDS: Final = 70.0
 """After everything healed: leases without an Instance are given back after 30 s, and watches that broke go on."""
 ROUND_SECONDS: Final = 10.0
 MOST_ROUNDS: Final = 40
+REFUSED_ROUNDS: Final = 10
+"""The end of everything is asked for so often while a write is refused."""
 AFTER_SECONDS: Final = 45.0
 AFTER_FAULTS_SECONDS: Final = 75.0
 """The operator looks every minute for what was written too late."""
@@ -53,8 +56,12 @@ def play(plan: Plan) -> Outcome:
             )
     world.run(SPAN)
     users.quiet = True
+    if faults.forbidden is not None:
+        _end_everything(stage, REFUSED_ROUNDS)
+        world.run(SPAN + REFUSED_ROUNDS * ROUND_SECONDS)
+        at_a_standstill(stage, faults.forbidden)
     faults.heal()
-    world.run(SPAN + PEACE_SECONDS)
+    world.run(world.now + PEACE_SECONDS)
     at_peace(stage)
     _end_everything(stage)
     world.run(world.now + (AFTER_FAULTS_SECONDS if any(e.is_fault for e in plan.events) else AFTER_SECONDS))
@@ -66,8 +73,8 @@ def play(plan: Plan) -> Outcome:
     )
 
 
-def _end_everything(stage: Stage) -> None:
-    for _ in range(MOST_ROUNDS):
+def _end_everything(stage: Stage, rounds: int = MOST_ROUNDS) -> None:
+    for _ in range(rounds):
         stage.release_quarantines()
         for part in stage.parts.values():
             part.finish()

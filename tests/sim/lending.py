@@ -89,7 +89,7 @@ class Lending:
         """On a machine that is set apart after a lease a hook has failed, in that lease."""
         was, now = (_quarantine(status) for status in (before, after))
         failed = (machine, str(before.get("epoch") or 0)) in self._failed
-        if now not in ("", was, NODE_LOST) and not failed:
+        if now not in ("", was, NODE_LOST) and not failed and not self._cluster.forbids(after):
             self._cluster.violated("lending: a machine was set apart by a lease on which no hook failed")
 
     def _ended(self, instance: Object, status: Object, before: Object) -> None:
@@ -101,7 +101,8 @@ class Lending:
             state.DELETED: metadata.get("deletionTimestamp"),
             state.KEEP_ALIVE_LOST: spec.get("keepAlive"),
             state.EXPIRED: expires and parse_time(expires) <= self._cluster.world.wall() + KNOWN_WITHIN,
-            state.START_FAILED: (status.get("deployment"), str(status.get("epoch"))) in self._failed,
+            state.START_FAILED: (status.get("deployment"), str(status.get("epoch"))) in self._failed
+            or self._cluster.forbids(status),
         }
         if not grounds.get(reason, True):
             self._cluster.violated(f"lending: an instance ended with {reason}, for which there is no reason")

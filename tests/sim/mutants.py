@@ -452,4 +452,18 @@ MUTANTS: Final = (
         "while True:",
         which="full",
     ),
+    Mutant(
+        "an object does not say that what it needs is refused",
+        "berth_operator.engine.stalled.tell",
+        "if told is None or",
+        "if told and",
+        which="refused",
+    ),
+    Mutant(
+        "news of its own writes bring back what the cluster refuses",
+        "berth_operator.engine.workqueue.WorkQueue.add",
+        "key in self._refused and key in self._timers",
+        "False",
+        which="refused",
+    ),
 )

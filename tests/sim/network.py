@@ -15,6 +15,8 @@ Answered = Callable[[Response, float], object]
 """Is given an answer, and the second of the world at which the server gave it."""
 REFUSED_CONNECTION = Response(0, {"message": "the connection was refused"})
 """Answer to a process that cannot connect: no HTTP status."""
+DENIED = 'admission webhook "policy.example" denied the request'
+"""Words of a policy of the cluster's owner."""
 
 
 @dataclass
@@ -29,8 +31,8 @@ class Troubles:
     """Chance of an answer that a busy or restarted API server gives: 429, 500, 503."""
     unread_roles: bool = False
     """A restarted API server has not read its roles yet: writes are refused with 403."""
-    denied: Request | None = None
-    """A write that a webhook refuses, and lets in when it comes once more."""
+    denies: Callable[[Request], int] | None = None
+    """The HTTP status with which a policy of the cluster's owner refuses a write; 0 where it lets it in."""
     holds: list[Callable[[Request], float]] = field(default_factory=list)
     """Seconds by which a request comes later; of several faults at once the latest counts."""
     hold_watches: float = 0.0
@@ -82,9 +84,8 @@ class Network:
         if troubles.refuse and draw.random() < troubles.refuse:
             status = draw.choice((429, 500, 503))
             return Response(status, {"kind": "Status", "message": "try again later", "code": status})
-        if request is troubles.denied:
-            message = 'admission webhook "policy.example" denied the request'
-            return Response(403, {"kind": "Status", "message": message, "reason": "Forbidden", "code": 403})
+        if troubles.denies is not None and (status := troubles.denies(request)):
+            return Response(status, {"kind": "Status", "message": DENIED, "reason": "Forbidden", "code": status})
         if troubles.unread_roles and request.method != "GET":
             message = 'forbidden: RBAC: clusterrole.rbac.authorization.k8s.io "berth" not found'
             return Response(403, {"kind": "Status", "message": message, "reason": "Forbidden", "code": 403})

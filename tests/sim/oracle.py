@@ -225,7 +225,7 @@ class Oracle:
         ended = turn_instance(commit.object["metadata"]["uid"]) in self.given_up
         for shown in (commit.object.get("status") or {}).get("conditions") or ():
             refused = shown["type"] == "Fulfilled" and shown["status"] == "False"
-            if refused and not (ended and shown["reason"] == "LeaseLost"):
+            if refused and not (ended and shown["reason"] == "LeaseLost") and not self.cluster.forbids(shown):
                 self.cluster.violated(f"promise: a reservation came to nothing for good: {shown['reason']}")
 
     def _instance(self, commit: Commit) -> None:

@@ -58,6 +58,8 @@ FAULTS: Final = (
 """Classes of faults; README.md says what each is."""
 TRAP: Final = "trap"
 """A fault at a write, as scripts lay it (:mod:`tests.sim.scripts`)."""
+POLICY: Final = "policy"
+"""One kind of the operators' writes is refused until all heals (:mod:`tests.sim.refused`)."""
 CORE: Final = ("stop", "kill", "cut", "lose", "apikill", "node", "gap")
 """Classes of faults in the quick set."""
 
@@ -82,7 +84,7 @@ class Event:
     @property
     def is_fault(self) -> bool:
         """Whether something goes wrong, which nobody wants."""
-        return self.what in FAULTS or self.what == TRAP
+        return self.what in (*FAULTS, TRAP, POLICY)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Final
 
-from .each import each
+from .each import each, refused
 from .plan import TRAP, USERS, Event, Plan
 from .stage import Setting
 
@@ -447,6 +447,7 @@ SCRIPTS: Final[dict[str, Script]] = {
     "enforced": enforced,
     "tunnels": tunnels,
     "each": each,
+    "refused": refused,
 }
 
 

@@ -26,3 +26,16 @@ def test_every_invariant_holds_under_faults_of_all_classes(which: str) -> None:
 def test_every_invariant_holds_where_a_script_leads(which: str, count: int) -> None:
     status, said = simulation(SEED=SEED, HISTORIES=count, SET=which, PROCESSES=1)
     assert status == 0, said
+
+
+def test_what_needs_a_write_that_is_refused_for_good_ends_or_says_so() -> None:
+    status, said = simulation(SEED=SEED, HISTORIES=15, SET="refused", PROCESSES=1)
+    assert status == 0, said
+
+
+@pytest.mark.release(
+    twin="tests/sim/test_histories.py::test_what_needs_a_write_that_is_refused_for_good_ends_or_says_so"
+)
+def test_each_kind_of_write_is_refused_in_some_history() -> None:
+    status, said = simulation(SEED=SEED, HISTORIES=400, SET="refused")
+    assert status == 0, said

@@ -99,7 +99,7 @@ class Traps:
                 troubles.unread_roles = True
                 self._faults.undo_after(length, lambda: setattr(troubles, "unread_roles", False))
             case "deny":
-                troubles.denied = request
+                troubles.denies = lambda other: 403 if other is request else 0
         if fault != "late" and fault == trap.then:
             return 0.0
         late = length * trap.other + 0.001

@@ -2,12 +2,12 @@
 
 from typing import Final
 
-from berth_core.reasons.table import READABILITY, Conditions, Reason
+from berth_core.reasons.table import OF_ALL, Conditions, Reason
 
 EVENT: Final = "Event"
 
 TABLES: Final = (
-    READABILITY,
+    OF_ALL,
     Conditions(
         "Events",
         {EVENT: "A warning about the object that `kubectl describe` shows."},

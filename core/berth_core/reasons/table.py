@@ -25,9 +25,13 @@ class Conditions(NamedTuple):
 
 
 READABLE: Final = "Readable"
-READABILITY: Final = Conditions(
+STALLED: Final = "Stalled"
+OF_ALL: Final = Conditions(
     "All kinds with a status",
-    {READABLE: "The operator can read the object; absent until it once could not."},
+    {
+        READABLE: "The operator can read the object; absent until it once could not.",
+        STALLED: "The cluster refuses what the operator writes for the object; absent until it once did for long.",
+    },
     (
         Reason(
             "Unreadable",
@@ -36,5 +40,12 @@ READABILITY: Final = Conditions(
             "Correct the field that the message names, or install the version that wrote it.",
         ),
         Reason("Read", (READABLE,), "The object can be read again."),
+        Reason(
+            "ClusterRefuses",
+            (STALLED,),
+            "A policy, a quota or a missing right has refused a write for some 15 s.",
+            "Correct the one that the message names. The operator tries again every 30 s.",
+        ),
+        Reason("Proceeds", (STALLED,), "Nothing is refused any more."),
     ),
 )

@@ -4,7 +4,8 @@ Concurrency model: everything runs on one event loop. A fixed number of workers 
 came, urgent ones before the others (:mod:`berth_operator.engine.priority`). A key that is added while it waits is
 there once; one that is added while it is worked on is worked on again afterwards. A failure brings the key back after
 a growing delay with jitter; ``reconcile`` may also return the seconds after which it wants the key again. Each key
-has at most one timer.
+has at most one timer. News bring a key at once, unless the cluster has refused it often: the news may be of its own
+writes.
 """
 
 import asyncio
@@ -14,7 +15,7 @@ from typing import Final, NamedTuple
 
 import structlog
 
-from berth_core.kube.errors import ConflictError, UnreadableError
+from berth_core.kube.errors import ConflictError, ForbiddenError, InvalidError, UnreadableError
 from berth_core.reading import report
 from berth_operator.engine import metrics
 from berth_operator.engine.priority import Lanes
@@ -28,7 +29,7 @@ LEADERLESS_DELAY: Final = 0.5
 UNREADABLE_DELAY: Final = 30.0
 """Until another look at work that rests on an unreadable object: a change of that object wakes only its own key."""
 NOISY_AFTER: Final = 5
-"""Failures in a row after which a key is reported to ``on_stuck``."""
+"""So many failures in a row, and each as many more, are reported to ``on_stuck`` with their number."""
 
 
 class Key(NamedTuple):
@@ -40,7 +41,7 @@ class Key(NamedTuple):
 
 
 Reconcile = Callable[[Key], Awaitable[float | None]]
-Stuck = Callable[[Key, Exception], Awaitable[None]]
+Stuck = Callable[[Key, Exception, int], Awaitable[None]]
 Urgent = Callable[[Key], bool]
 
 
@@ -69,6 +70,8 @@ class WorkQueue:
         self._again: set[Key] = set()
         self._timers: dict[Key, asyncio.TimerHandle] = {}
         self._failures: dict[Key, int] = {}
+        self._refused: set[Key] = set()
+        """Keys that the cluster refuses again and again; only their timer brings them back."""
         self._open = False
 
     def add(self, key: Key) -> None:
@@ -77,6 +80,8 @@ class WorkQueue:
             return
         if key in self._active:
             self._again.add(key)
+        elif key in self._refused and key in self._timers:
+            pass
         elif self._waiting.put(key, asyncio.get_running_loop().time(), first=self._urgent(key)):
             self._ready.release()
         metrics.QUEUE_DEPTH.set(len(self._waiting))
@@ -121,7 +126,7 @@ class WorkQueue:
         self._open = False
         for timer in self._timers.values():
             timer.cancel()
-        for state in (self._waiting, self._active, self._again, self._timers, self._failures):
+        for state in (self._waiting, self._active, self._again, self._timers, self._failures, self._refused):
             state.clear()
         self._ready = asyncio.Semaphore(0)
         metrics.QUEUE_DEPTH.set(0)
@@ -163,6 +168,7 @@ class WorkQueue:
             await self._failed(key, error)
         else:
             self._failures.pop(key, None)
+            self._refused.discard(key)
             if again_after is not None:
                 self.add_after(key, again_after)
 
@@ -176,9 +182,13 @@ class WorkQueue:
             metrics.RECONCILE_FAILURES.labels(key.sort).inc()
             log.warning("reconcile failed", **about, retry_in=delay, exc_info=error)
         self.add_after(key, delay)
-        if count == NOISY_AFTER and self._on_stuck is not None:
+        if count >= NOISY_AFTER and isinstance(error, ForbiddenError | InvalidError):
+            self._refused.add(key)
+        else:
+            self._refused.discard(key)
+        if count % NOISY_AFTER == 0 and self._on_stuck is not None:
             try:
-                await self._on_stuck(key, error)
+                await self._on_stuck(key, error, count)
             except Exception as failure:  # the same boundary: telling about a failure must not end the queue
                 log.warning("could not report", **about, exc_info=failure)
 

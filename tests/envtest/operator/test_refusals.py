@@ -5,7 +5,8 @@ import pytest
 from berth_core.kube.types import Kind
 
 from .builds import CI, COMMIT, build, found, is_over, project
-from .lab import INSTANCES, PODS, Lab, condition
+from .denying import allow, deny
+from .lab import INSTANCES, PODS, SECRETS, Lab, condition
 from .process import Operators
 
 pytestmark = pytest.mark.apiserver
@@ -60,3 +61,31 @@ async def test_a_build_ends_when_what_it_needs_is_invalid(lab: Lab, operators: O
     over = await is_over(lab, "one")
     assert over["status"]["reason"] == "ClusterRefused"
     assert "must be less than or equal to cpu limit" in over["status"]["message"]
+
+
+@pytest.mark.release(
+    twin="tests/sim/test_histories.py::test_what_needs_a_write_that_is_refused_for_good_ends_or_says_so"
+)
+async def test_an_instance_that_cannot_end_says_what_is_refused_and_ends_when_it_is_allowed(
+    lab: Lab, operators: Operators
+) -> None:
+    operators.start()
+    await lab.type()
+    await lab.deployment("desk")
+    await lab.instance("mine", deployments=["desk"])
+    await lab.until(INSTANCES, "mine", lambda o: condition(o, "Bound", "status") == "True")
+
+    async def probe(number: int) -> None:
+        secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": f"probe-{number}"}}
+        await lab.client.create(SECRETS, lab.namespace, secret)
+        await lab.client.delete(SECRETS, lab.namespace, f"probe-{number}")
+
+    await deny(lab, SECRETS, "DELETE", "Secrets stay here", probe)
+    await lab.client.patch(INSTANCES, lab.namespace, "mine", {"spec": {"terminate": True}})
+    stalled = await lab.until(INSTANCES, "mine", lambda o: condition(o, "Stalled", "status") == "True")
+    assert "Secrets stay here" in str(condition(stalled, "Stalled", "message"))
+    assert await lab.lease("desk") is not None
+    await allow(lab)
+    await lab.until(INSTANCES, "mine", lambda o: condition(o, "Ended", "status") == "True")
+    await lab.until(INSTANCES, "mine", lambda o: condition(o, "Stalled") == "Proceeds")
+    assert await lab.lease("desk") is None

@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import itertools
 import json
 import time
 from datetime import UTC, datetime, timedelta
@@ -13,12 +12,13 @@ from promised import promised
 
 from berth_core import ids
 from berth_core.kube.errors import ConflictError, InvalidError
-from berth_core.kube.types import Kind, Object
+from berth_core.kube.types import Object
 from berth_core.leases import leasing
 from berth_core.leases.availability import Lease
 from berth_dev.envtest.testing import looked_at
 from berth_operator.deliveries import MOST
 
+from .denying import deny
 from .lab import (
     ACCESS_RULES,
     DELIVERIES,
@@ -282,7 +282,12 @@ async def test_who_gave_a_url_is_told_once_without_anything_secret(lab: Lab, ope
 async def test_a_webhook_that_the_cluster_refuses_holds_up_no_turn(lab: Lab) -> None:
     await lab.type()
     await lab.deployment("one")
-    await refuse_deliveries(lab)
+    wish = {"url": "https://example.org/", "payload": "{}", "id": "x", "user": "x", "reservation": "x", "instance": "x"}
+
+    async def probe(number: int) -> None:
+        await lab.create(DELIVERIES, f"probe-{number}", wish)
+
+    await deny(lab, DELIVERIES, "CREATE", "no webhooks here", probe)
     await lab.reservation("mine", workspaceType="bench", eventUrl="https://example.org/")
     await served(lab, "mine")
     found = await lab.get(RESERVATIONS, "mine")
@@ -306,31 +311,6 @@ async def test_whoever_has_too_many_webhooks_gets_turns_without_them(lab: Lab) -
     found = await lab.until(RESERVATIONS, "mine", lambda o: condition(o, "Notified"))
     assert condition(found, "Notified") == "DeliveryRefused"
     assert f"bob has {MOST} Deliveries already" in str(condition(found, "Notified", "message"))
-
-
-async def refuse_deliveries(lab: Lab) -> None:
-    """Let a policy refuse every Delivery of the test's namespace, and wait until it is in force."""
-    group, name = "admissionregistration.k8s.io/v1", lab.namespace
-    rule = {"apiGroups": ["berth.dev"], "apiVersions": ["*"], "operations": ["CREATE"], "resources": ["deliveries"]}
-    policy = {
-        "matchConstraints": {"resourceRules": [rule]},
-        "validations": [{"expression": "false", "message": "no webhooks here"}],
-    }
-    where = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": name}}}
-    binding = {"policyName": name, "validationActions": ["Deny"], "matchResources": where}
-    for plural, kind, spec in (
-        ("validatingadmissionpolicies", "ValidatingAdmissionPolicy", policy),
-        ("validatingadmissionpolicybindings", "ValidatingAdmissionPolicyBinding", binding),
-    ):
-        body = {"apiVersion": group, "kind": kind, "metadata": {"name": name}, "spec": spec}
-        await lab.client.create(Kind(group, plural, namespaced=False), None, body)
-    wish = {"url": "https://example.org/", "payload": "{}", "id": "x", "user": "x", "reservation": "x", "instance": "x"}
-    async with asyncio.timeout(20):
-        for number in itertools.count():
-            try:
-                await lab.create(DELIVERIES, f"probe-{number}", wish)
-            except InvalidError:
-                return
 
 
 async def test_a_turn_that_had_begun_goes_on_however_old_its_lease_is(lab: Lab, operators: Operators) -> None:

@@ -5,7 +5,8 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-from berth_operator.engine.workqueue import NOISY_AFTER, Key, WorkQueue
+from berth_core.kube.errors import ForbiddenError
+from berth_operator.engine.workqueue import FIRST_DELAY, NOISY_AFTER, Key, WorkQueue
 from berth_operator.errors import NotLeaderError
 
 A, B = Key("instance", "lab", "a"), Key("instance", "lab", "b")
@@ -17,7 +18,7 @@ async def running(
     *,
     workers: int = 4,
     urgent: Callable[[Key], bool] = lambda _: False,
-    on_stuck: Callable[[Key, Exception], Awaitable[None]] | None = None,
+    on_stuck: Callable[[Key, Exception, int], Awaitable[None]] | None = None,
 ) -> AsyncIterator[WorkQueue]:
     queue = WorkQueue(reconcile, workers=workers, urgent=urgent, on_stuck=on_stuck)
     queue.open()
@@ -110,22 +111,49 @@ async def test_an_urgent_key_is_worked_on_before_those_that_came_earlier() -> No
     assert order == [first, B, A]
 
 
-async def test_a_failure_comes_back_and_is_told_when_it_goes_on() -> None:
-    passes, told = 0, asyncio.Event()
+async def test_a_failure_comes_back_and_is_told_again_and_again_when_it_goes_on() -> None:
+    passes, told = 0, list[int]()
+    often = asyncio.Event()
 
     async def reconcile(_key: Key) -> None:
         nonlocal passes
         passes += 1
+        queue.add(A)
+        await asyncio.sleep(0)
         raise ValueError("not yet")
 
-    async def on_stuck(key: Key, error: Exception) -> None:
-        assert (key, str(error)) == (A, "not yet")
-        told.set()
+    async def on_stuck(key: Key, error: Exception, failures: int) -> None:
+        assert (key, str(error), failures) == (A, "not yet", passes)
+        told.append(failures)
+        if len(told) == 3:
+            often.set()
 
     async with running(reconcile, on_stuck=on_stuck) as queue:
         queue.add(A)
-        await told.wait()
-    assert passes == NOISY_AFTER
+        await often.wait()
+    assert told == [NOISY_AFTER, 2 * NOISY_AFTER, 3 * NOISY_AFTER]
+
+
+async def test_news_do_not_hurry_what_the_cluster_refuses_again_and_again() -> None:
+    loop = asyncio.get_running_loop()
+    times: list[float] = []
+    proceeds = asyncio.Event()
+
+    async def reconcile(_key: Key) -> None:
+        times.append(loop.time())
+        queue.add(A)
+        await asyncio.sleep(0)
+        if len(times) <= NOISY_AFTER:
+            raise ForbiddenError("a policy denies it", status=403)
+        if len(times) == NOISY_AFTER + 2:
+            proceeds.set()
+
+    async with running(reconcile) as queue:
+        queue.add(A)
+        await proceeds.wait()
+    refused, first, second = times[NOISY_AFTER - 1 : NOISY_AFTER + 2]
+    assert first - refused > FIRST_DELAY * 2 ** (NOISY_AFTER - 1) / 2
+    assert second - first < first - refused
 
 
 async def test_a_deadline_brings_a_key_back_and_the_earliest_counts() -> None:
