@@ -19,7 +19,10 @@ NOBODY: Final = "255.255.255.255/32"
 
 
 def service(lease: LeaseParts, config: Config, rules: Sequence[Rule]) -> Object:
-    """Manifest. Source addresses stay real, and the path is there before the pod is ready."""
+    """Manifest. Source addresses stay real, and the path is there before the pod is ready.
+
+    It names what could lead elsewhere, so that applying it takes away what others set.
+    """
     tunnel = vpn.settings(lease, config)
     ranges = source_ranges(rules, config)
     return {
@@ -30,6 +33,7 @@ def service(lease: LeaseParts, config: Config, rules: Sequence[Rule]) -> Object:
             "type": config.service_type,
             **({"loadBalancerSourceRanges": ranges} if ranges is not None else {}),
             "selector": lease.selector,
+            "externalIPs": [],
             "externalTrafficPolicy": "Local",
             "publishNotReadyAddresses": True,
             "ports": [

@@ -54,6 +54,7 @@ def test_the_service_keeps_sources_and_is_never_on_22() -> None:
     assert (spec["externalTrafficPolicy"], spec["publishNotReadyAddresses"]) == ("Local", True)
     assert [(p["port"], p["targetPort"]) for p in spec["ports"]] == [(PORT, 22)]
     assert [p["port"] for p in spec["ports"]] != [22]
+    assert spec["externalIPs"] == [], "one that somebody else set would lead elsewhere"
 
 
 def node(*addresses: tuple[str, str]) -> dict[str, Any]:
